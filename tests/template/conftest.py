@@ -1,0 +1,69 @@
+"""The template as data: CloudFormation's short forms become one-key mappings."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+class TemplateLoader(yaml.SafeLoader):
+    """Understands `!Ref`, `!GetAtt`, `!Sub` and the rest of the short forms."""
+
+
+def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)
+        value = loader.construct_mapping(node, deep=True)
+    return {"Ref" if suffix == "Ref" else f"Fn::{suffix}": value}
+
+
+TemplateLoader.add_multi_constructor("!", _short_form)
+
+
+class Template:
+    """`template.yaml`, with the questions the tests ask of it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.document: dict[str, Any] = yaml.load(text, TemplateLoader)  # noqa: S506 - a SafeLoader
+
+    def resources(self, type_name: str) -> dict[str, dict[str, Any]]:
+        """Logical id → properties of all resources of a type."""
+        found = self.document["Resources"].items()
+        return {name: body["Properties"] for name, body in found if body["Type"] == type_name}
+
+    @property
+    def functions(self) -> dict[str, dict[str, Any]]:
+        return self.resources("AWS::Serverless::Function")
+
+    @property
+    def queues(self) -> dict[str, dict[str, Any]]:
+        return self.resources("AWS::SQS::Queue")
+
+    def statements(self, role: str) -> list[dict[str, Any]]:
+        """All statements of a role, those under a condition included."""
+        policies = self.resources("AWS::IAM::Role")[role]["Policies"]
+        listed = [s for policy in policies for s in policy["PolicyDocument"]["Statement"]]
+        return [s["Fn::If"][1] if "Fn::If" in s else s for s in listed]
+
+    def consumers(self) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+        """(queue's logical id, consuming function, its event source) of every queue consumer."""
+        return [
+            (event["Properties"]["Queue"]["Fn::GetAtt"].split(".")[0], function, event["Properties"])
+            for function in self.functions.values()
+            for event in function.get("Events", {}).values()
+            if event["Type"] == "SQS"
+        ]
+
+
+@pytest.fixture(scope="session")
+def template() -> Template:
+    return Template((ROOT / "template.yaml").read_text(encoding="utf-8"))
