@@ -1,0 +1,207 @@
+"""The life of WeChat's access token: read by many, refreshed by one.
+
+Workers read memory, then the table, then ask the one refresher. The refresher works under a lease
+and writes only forward. Source: reference/wechat.md sections 9.1 and 9.3; design, section 5.5.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from wechat_kf.domain.clock import DAY, MINUTE, SECOND, Clock
+from wechat_kf.errors import UnavailableError
+
+MEMORY_MS = MINUTE
+"""How long a worker may trust its own copy (the official scheme's "about a minute")."""
+
+WARM_UP_MS = 4 * MINUTE
+"""In its last five minutes stable_token hands out the next token while the old one still works; a
+minute of that is left for clocks that differ."""
+
+MARGIN_MS = 30 * SECOND
+"""A token this close to its end is not used for a new call."""
+
+LEASE_MS = 15 * SECOND
+FORCED_PAUSE_MS = 30 * SECOND
+FORCED_PER_DAY = 5  # WeChat allows 20; ours is only for a token that is dead yet handed out again
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A token and its life, in epoch milliseconds. `requested_at` orders tokens."""
+
+    value: str = field(repr=False)
+    requested_at: int = 0
+    expires_at: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the token without giving it away."""
+        return fingerprint(self.value)
+
+    def usable(self, now: int, margin: int = MARGIN_MS) -> bool:
+        return now < self.expires_at - margin
+
+
+def fingerprint(token: str) -> str:
+    """A short digest: equal for equal tokens, of no use to anyone else."""
+    return hashlib.sha256(token.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class ForcedRefreshes:
+    """How often the emergency brake was pulled: on which day (epoch days), how often, and when."""
+
+    day: int = 0
+    count: int = 0
+    at: int = 0
+
+    def allowed(self, now: int) -> bool:
+        today = self.count if self.day == now // DAY else 0
+        return today < FORCED_PER_DAY and now - self.at >= FORCED_PAUSE_MS
+
+    def counted(self, now: int) -> ForcedRefreshes:
+        today = self.count if self.day == now // DAY else 0
+        return ForcedRefreshes(day=now // DAY, count=today + 1, at=now)
+
+
+class TokenReader(Protocol):
+    """The shared row, as workers see it."""
+
+    def read(self) -> AccessToken | None: ...
+
+
+class TokenStore(TokenReader, Protocol):
+    """The shared row, as the refresher sees it."""
+
+    def take_lease(self, owner: str, *, now: int, until: int) -> ForcedRefreshes | None:
+        """One conditional write; None when somebody else holds the lease."""
+
+    def write(self, token: AccessToken, owner: str, forced: ForcedRefreshes) -> bool:
+        """Write the token if it is newer and the lease is ours, and end the lease; else False."""
+
+    def drop_lease(self, owner: str) -> None:
+        """End our lease without a token."""
+
+
+class TokenIssuer(Protocol):
+    """WeChat's stable_token."""
+
+    def issue(self, *, force: bool) -> AccessToken: ...
+
+
+class TokenRefresher(Protocol):
+    """The one who may call the issuer, as workers see it."""
+
+    def refresh(self, refused: str | None) -> None:
+        """Make sure the row holds a usable token other than the one of fingerprint `refused`.
+
+        Raises UnavailableError.
+        """
+
+
+class TokenProvider:
+    """A worker's way to the token: memory (a minute) → table → refresher."""
+
+    def __init__(self, reader: TokenReader, refresher: TokenRefresher, clock: Clock) -> None:
+        self._reader = reader
+        self._refresher = refresher
+        self._clock = clock
+        self._held: AccessToken | None = None
+        self._held_until = 0
+
+    def current(self) -> str:
+        """A token to use now. Raises UnavailableError when none can be had."""
+        now = self._clock()
+        if self._held and now < self._held_until and self._held.usable(now):
+            return self._held.value
+        row = self._reader.read()
+        if row is None or not row.usable(now):
+            row = self._ask(None)
+        return self._hold(row)
+
+    def refused(self, token: str) -> str:
+        """WeChat refused `token`: the table's newer one, or else a new one.
+
+        Raises UnavailableError when no other token can be had.
+        """
+        row = self._reader.read()
+        if row is None or row.value == token or not row.usable(self._clock()):
+            row = self._ask(fingerprint(token))
+        return self._hold(row)
+
+    def _ask(self, refused: str | None) -> AccessToken:
+        self._refresher.refresh(refused)
+        row = self._reader.read()
+        if row is None or row.fingerprint == refused:
+            raise UnavailableError("no access token can be had now")
+        return row
+
+    def _hold(self, row: AccessToken) -> str:
+        self._held = row
+        self._held_until = self._clock() + MEMORY_MS
+        return row.value
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKeeper:
+    """The refresher: one call to WeChat per token life, however many ask at once."""
+
+    store: TokenStore
+    issuer: TokenIssuer
+    clock: Clock
+    owner: str
+    pause: Callable[[float], None] = time.sleep
+    patience_ms: int = 10 * SECOND
+
+    def refresh(self, refused: str | None = None, *, warm_up: bool = False) -> None:
+        """Make the row good, or find that it is.
+
+        `refused` is the fingerprint of a token WeChat no longer takes; `warm_up` also renews one
+        that is about to expire (for the schedule).
+
+        Raises:
+            UnavailableError: no usable token within our patience.
+            whatever the issuer raises.
+        """
+        margin = WARM_UP_MS if warm_up else MARGIN_MS
+        deadline = self.clock() + self.patience_ms
+        while not self._good(refused, margin):
+            now = self.clock()
+            forced = self.store.take_lease(self.owner, now=now, until=now + LEASE_MS)
+            if forced is not None:
+                self._renew_leased(refused, margin, forced)
+                return
+            if now >= deadline:
+                raise UnavailableError("another worker has been refreshing the token for too long")
+            self.pause(0.1)
+
+    def _good(self, refused: str | None, margin: int) -> bool:
+        row = self.store.read()
+        return row is not None and row.usable(self.clock(), margin) and row.fingerprint != refused
+
+    def _renew_leased(self, refused: str | None, margin: int, forced: ForcedRefreshes) -> None:
+        written = False
+        try:
+            if self._good(refused, margin):  # it came between our look and our lease
+                return
+            token, forced = self._issue(refused, forced)
+            written = self.store.write(token, self.owner, forced)
+        finally:
+            if not written:
+                self.store.drop_lease(self.owner)
+
+    def _issue(
+        self, refused: str | None, forced: ForcedRefreshes
+    ) -> tuple[AccessToken, ForcedRefreshes]:
+        token = self.issuer.issue(force=False)
+        if token.fingerprint != refused:
+            return token, forced
+        now = self.clock()
+        if not forced.allowed(now):
+            raise UnavailableError("WeChat hands out a token that it refuses; not forced again yet")
+        return self.issuer.issue(force=True), forced.counted(now)

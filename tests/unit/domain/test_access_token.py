@@ -1,0 +1,256 @@
+"""The token's life: read by many, refreshed by one, written only forward."""
+
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+from wechat_kf.domain.access_token import (
+    FORCED_PER_DAY,
+    MEMORY_MS,
+    AccessToken,
+    ForcedRefreshes,
+    TokenKeeper,
+    TokenProvider,
+    fingerprint,
+)
+from wechat_kf.domain.clock import DAY, HOUR, MINUTE, SECOND
+from wechat_kf.errors import UnavailableError
+
+NOW = 1_700_000_000_000
+
+
+@dataclass
+class Time:
+    now: int = NOW
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@dataclass
+class Row:
+    """A token row with a lease, as the table promises it."""
+
+    token: AccessToken | None = None
+    lease: tuple[str, int] | None = None
+    forced: ForcedRefreshes = field(default_factory=ForcedRefreshes)
+    reads: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def read(self) -> AccessToken | None:
+        self.reads += 1
+        return self.token
+
+    def take_lease(self, owner: str, *, now: int, until: int) -> ForcedRefreshes | None:
+        with self.lock:
+            if self.lease and self.lease[1] > now:
+                return None
+            self.lease = (owner, until)
+            return self.forced
+
+    def write(self, token: AccessToken, owner: str, forced: ForcedRefreshes) -> bool:
+        with self.lock:
+            newer = self.token is None or self.token.requested_at < token.requested_at
+            if not (self.lease and self.lease[0] == owner and newer):
+                return False
+            self.token, self.forced, self.lease = token, forced, None
+            return True
+
+    def drop_lease(self, owner: str) -> None:
+        with self.lock:
+            if self.lease and self.lease[0] == owner:
+                self.lease = None
+
+
+@dataclass
+class Issuer:
+    """Hands out the same token until forced, as stable_token does."""
+
+    clock: Time
+    value: str = "token-1"
+    calls: list[bool] = field(default_factory=list)
+
+    def issue(self, *, force: bool) -> AccessToken:
+        self.calls.append(force)
+        if force:
+            self.value = f"forced-{len(self.calls)}"
+        return AccessToken(self.value, self.clock.now, self.clock.now + 2 * HOUR)
+
+
+def keeper(row: Row, issuer: Issuer, clock: Time, owner: str = "me") -> TokenKeeper:
+    def pause(seconds: float) -> None:
+        clock.now += int(seconds * 1000)
+
+    return TokenKeeper(row, issuer, clock, owner, pause=pause)
+
+
+def test_a_cold_row_costs_one_call_and_a_warm_one_none() -> None:
+    clock, row = Time(), Row()
+    issuer = Issuer(clock)
+    for _ in range(3):
+        keeper(row, issuer, clock).refresh()
+    assert issuer.calls == [False]
+    assert row.token is not None
+    assert row.lease is None
+
+
+def test_the_schedule_renews_a_token_in_its_last_minutes_and_leaves_it_before() -> None:
+    clock = Time()
+    row = Row(AccessToken("old", NOW, NOW + HOUR))
+    issuer = Issuer(clock, value="new")
+    keeper(row, issuer, clock).refresh(warm_up=True)
+    assert issuer.calls == []
+    clock.now += HOUR - MINUTE
+    keeper(row, issuer, clock).refresh(warm_up=True)
+    assert issuer.calls == [False]
+    assert row.token is not None
+    assert row.token.value == "new"
+
+
+def test_a_refused_token_that_was_replaced_already_costs_no_call() -> None:
+    clock = Time()
+    row = Row(AccessToken("newer", NOW, NOW + HOUR))
+    issuer = Issuer(clock)
+    keeper(row, issuer, clock).refresh(fingerprint("older"))
+    assert issuer.calls == []
+
+
+def test_a_dead_token_handed_out_again_is_forced_once() -> None:
+    clock = Time()
+    row = Row(AccessToken("dead", NOW - HOUR, NOW + HOUR))
+    issuer = Issuer(clock, value="dead")
+    keeper(row, issuer, clock).refresh(fingerprint("dead"))
+    assert issuer.calls == [False, True]
+    assert row.token is not None
+    assert row.token.value == "forced-2"
+
+
+def test_forcing_is_capped_per_day_and_spaced() -> None:
+    full = ForcedRefreshes(day=NOW // DAY, count=FORCED_PER_DAY, at=NOW - HOUR)
+    assert not full.allowed(NOW)
+    assert full.allowed(NOW + DAY)
+    assert not ForcedRefreshes(day=NOW // DAY, count=1, at=NOW - SECOND).allowed(NOW)
+    clock = Time()
+    row = Row(AccessToken("dead", NOW - HOUR, NOW + HOUR), forced=full)
+    issuer = Issuer(clock, value="dead")
+    with pytest.raises(UnavailableError):
+        keeper(row, issuer, clock).refresh(fingerprint("dead"))
+    assert issuer.calls == [False]
+    assert row.lease is None
+
+
+def test_whoever_loses_the_lease_waits_for_the_winner_and_calls_nothing() -> None:
+    clock = Time()
+    row = Row(lease=("other", NOW + 2 * SECOND))
+    issuer = Issuer(clock)
+
+    def pause(seconds: float) -> None:
+        clock.now += int(seconds * 1000)
+        if clock.now - NOW >= SECOND:
+            row.token = AccessToken("theirs", clock.now, clock.now + HOUR)
+
+    TokenKeeper(row, issuer, clock, "me", pause=pause).refresh()
+    assert issuer.calls == []
+
+
+def test_a_lease_whose_owner_vanished_is_taken_over() -> None:
+    clock = Time()
+    row = Row(lease=("dead worker", NOW + 2 * SECOND))
+    issuer = Issuer(clock)
+    keeper(row, issuer, clock).refresh()
+    assert issuer.calls == [False]
+
+
+def test_waiting_has_an_end() -> None:
+    clock = Time()
+    row = Row(lease=("other", NOW + HOUR))
+    with pytest.raises(UnavailableError):
+        keeper(row, Issuer(clock), clock).refresh()
+
+
+def test_a_failing_issuer_frees_the_lease() -> None:
+    class Broken:
+        def issue(self, *, force: bool) -> AccessToken:
+            raise UnavailableError("down")
+
+    clock, row = Time(), Row()
+    with pytest.raises(UnavailableError):
+        TokenKeeper(row, Broken(), clock, "me").refresh()
+    assert row.lease is None
+
+
+def test_a_slow_refresher_never_overwrites_a_newer_token() -> None:
+    clock = Time()
+    row = Row()
+
+    class Slow(Issuer):
+        def issue(self, *, force: bool) -> AccessToken:
+            mine = super().issue(force=force)
+            # Meanwhile our lease ran out, another worker took over and wrote a newer token.
+            row.lease = None
+            row.token = AccessToken("newer", NOW + SECOND, NOW + 3 * HOUR)
+            return mine
+
+    keeper(row, Slow(clock, value="older"), clock).refresh()
+    assert row.token is not None
+    assert row.token.value == "newer"
+
+
+class Refresher:
+    """Writes the next token into the row, as the token function would."""
+
+    def __init__(self, row: Row, clock: Time, *values: str) -> None:
+        self.row, self.clock, self.values = row, clock, list(values)
+        self.asked: list[str | None] = []
+
+    def refresh(self, refused: str | None) -> None:
+        self.asked.append(refused)
+        self.row.token = AccessToken(
+            self.values.pop(0), self.clock.now, self.clock.now + 2 * HOUR
+        )
+
+
+def test_a_worker_reads_the_row_once_a_minute_at_most() -> None:
+    clock = Time()
+    row = Row(AccessToken("t", NOW, NOW + HOUR))
+    provider = TokenProvider(row, Refresher(row, clock), clock)
+    assert [provider.current() for _ in range(5)] == ["t"] * 5
+    assert row.reads == 1
+    clock.now += MEMORY_MS
+    provider.current()
+    assert row.reads == 2
+
+
+def test_a_worker_asks_the_refresher_when_there_is_no_usable_token() -> None:
+    clock = Time()
+    row = Row(AccessToken("stale", NOW - 2 * HOUR, NOW))
+    refresher = Refresher(row, clock, "fresh")
+    assert TokenProvider(row, refresher, clock).current() == "fresh"
+    assert refresher.asked == [None]
+
+
+def test_a_refused_token_is_first_looked_up_again() -> None:
+    clock = Time()
+    row = Row(AccessToken("newer", NOW, NOW + HOUR))
+    refresher = Refresher(row, clock)
+    assert TokenProvider(row, refresher, clock).refused("older") == "newer"
+    assert refresher.asked == []
+
+
+def test_a_refused_token_that_is_still_in_the_row_is_reported_by_fingerprint() -> None:
+    clock = Time()
+    row = Row(AccessToken("dead", NOW, NOW + HOUR))
+    refresher = Refresher(row, clock, "fresh")
+    assert TokenProvider(row, refresher, clock).refused("dead") == "fresh"
+    assert refresher.asked == [fingerprint("dead")]
+
+
+def test_no_other_token_is_said_clearly() -> None:
+    clock = Time()
+    row = Row(AccessToken("dead", NOW, NOW + HOUR))
+    with pytest.raises(UnavailableError):
+        TokenProvider(row, Refresher(row, clock, "dead"), clock).refused("dead")
+
+
+def test_no_repr_shows_a_token() -> None:
+    assert "hunter2" not in repr(AccessToken("hunter2", 1, 2))
