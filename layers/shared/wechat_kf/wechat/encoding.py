@@ -1,0 +1,25 @@
+"""Raw UTF-8, the only encoding WeChat takes (reference, section 2)."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from wechat_kf.wechat.errors import InvalidInputError
+
+
+def encode_json(document: Mapping[str, Any]) -> bytes:
+    """Encode as JSON in raw UTF-8.
+
+    WeChat refuses ``\\uXXXX`` escapes (40033) or shows them to the customer as they are.
+    """
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return encode_utf8("body", text)
+
+
+def encode_utf8(field_name: str, text: str) -> bytes:
+    """Encode ``text``; raises ``InvalidInputError`` for lone surrogates, without showing it."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        failed = InvalidInputError(field_name, "must be valid Unicode, without lone surrogates")
+    raise failed

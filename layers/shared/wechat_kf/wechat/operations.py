@@ -1,0 +1,49 @@
+"""The calls this package makes, one constant each (reference, section 1)."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One WeChat API call.
+
+    ``repeatable`` says that making the call twice does no harm. ``takes_token`` is false for the
+    calls that are made with the AppSecret instead of an access token.
+    """
+
+    name: str
+    method: str
+    path: str
+    repeatable: bool = True
+    takes_token: bool = True
+
+
+REGISTER = Operation("register", "POST", "/cgi-bin/business/register", repeatable=False)
+UPDATE = Operation("update", "POST", "/cgi-bin/business/update")
+GET = Operation("get", "POST", "/cgi-bin/business/get")
+LIST = Operation("list", "POST", "/cgi-bin/business/list")
+
+SEND = Operation("send", "POST", "/cgi-bin/message/custom/send", repeatable=False)
+SEND_AS_SUB_MERCHANT = Operation(
+    "send", "POST", "/cgi-bin/message/custom/business/send", repeatable=False
+)
+TYPING = Operation("typing", "POST", "/cgi-bin/message/custom/business/typing")
+
+UPLOAD = Operation("upload", "POST", "/cgi-bin/media/upload")
+DOWNLOAD = Operation("download", "GET", "/cgi-bin/media/get")
+
+STABLE_TOKEN = Operation("stable_token", "POST", "/cgi-bin/stable_token", takes_token=False)
+FORCED_STABLE_TOKEN = Operation(
+    "stable_token", "POST", "/cgi-bin/stable_token", repeatable=False, takes_token=False
+)
+CLASSIC_TOKEN = Operation("token", "GET", "/cgi-bin/token", takes_token=False)
+
+QUOTA = Operation("quota", "POST", "/cgi-bin/openapi/quota/get")
+CLEAR_QUOTA = Operation("clear_quota", "POST", "/cgi-bin/clear_quota", repeatable=False)
+CLEAR_QUOTA_WITH_SECRET = Operation(
+    "clear_quota", "POST", "/cgi-bin/clear_quota/v2", repeatable=False, takes_token=False
+)
+RID = Operation("rid", "POST", "/cgi-bin/openapi/rid/get")
+CALLBACK_IPS = Operation("callback_ips", "GET", "/cgi-bin/getcallbackip")
+API_DOMAIN_IPS = Operation("api_domain_ips", "GET", "/cgi-bin/get_api_domain_ip")
+CALLBACK_CHECK = Operation("callback_check", "POST", "/cgi-bin/callback/check")

@@ -1,0 +1,90 @@
+"""From bytes to a checked JSON object (reference, section 2).
+
+HTTP and ``errcode`` are two layers: a status other than 200 means that no API has answered; an
+``errcode`` other than 0 is an answer, and it comes with HTTP 200.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from wechat_kf.wechat.errors import MalformedReplyError, api_error
+from wechat_kf.wechat.operations import Operation
+from wechat_kf.wechat.transport import HttpReply
+
+
+def success(reply: HttpReply, operation: Operation) -> dict[str, Any]:
+    """Return the JSON object of a reply that reports success: ``errcode`` absent or 0.
+
+    Raises ``WeChatApiError`` for any other ``errcode`` and ``MalformedReplyError`` for anything
+    that is not a JSON object inside HTTP 200.
+    """
+    require_ok_status(reply, operation)
+    document = json_object(reply.body)
+    if document is None:
+        raise MalformedReplyError(operation, "no JSON object", http_status=reply.status)
+    raise_for_errcode(document, operation)
+    return document
+
+
+def require_ok_status(reply: HttpReply, operation: Operation) -> None:
+    if reply.status != 200:
+        raise MalformedReplyError(operation, "not WeChat's", http_status=reply.status)
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """Parse a body whatever its content type says; ``None`` if it is no JSON object.
+
+    Bytes that are not UTF-8 are replaced: a mangled ``errmsg`` must not turn a clear refusal
+    into an unknown outcome.
+    """
+    try:
+        document = json.loads(body.decode("utf-8", errors="replace"))
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def raise_for_errcode(document: Mapping[str, Any], operation: Operation) -> None:
+    try:
+        errcode = int(document.get("errcode", 0))
+    except (TypeError, ValueError, OverflowError):
+        raise malformed(operation, "errcode") from None
+    if errcode != 0:
+        raise api_error(errcode, str(document.get("errmsg", "")), operation)
+
+
+def text(document: Mapping[str, Any], name: str, operation: Operation) -> str:
+    """Return a required field as text; WeChat sends ids as numbers and the docs say strings."""
+    value = document.get(name)
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise malformed(operation, name)
+    return str(value)
+
+
+def integer(document: Mapping[str, Any], name: str, operation: Operation) -> int:
+    """Return a required field as a number; older replies send some of them as text."""
+    try:
+        return int(document[name])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise malformed(operation, name) from None
+
+
+def mapping(document: Mapping[str, Any], name: str, operation: Operation) -> dict[str, Any]:
+    """Return a required field that is an object."""
+    value = document.get(name)
+    if not isinstance(value, dict):
+        raise malformed(operation, name)
+    return value
+
+
+def mappings(document: Mapping[str, Any], name: str, operation: Operation) -> list[dict[str, Any]]:
+    """Return an array of objects; absent and ``null`` are the empty array."""
+    value = document.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise malformed(operation, name)
+    return value
+
+
+def malformed(operation: Operation, field_name: str) -> MalformedReplyError:
+    return MalformedReplyError(operation, f"{field_name} missing or unreadable", http_status=200)
