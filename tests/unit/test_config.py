@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
+
 from wechat_kf.config import ConfigurationError, load_settings
 
 

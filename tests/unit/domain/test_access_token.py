@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass, field
 
 import pytest
+
 from wechat_kf.domain.access_token import (
     FORCED_PER_DAY,
     MEMORY_MS,
@@ -205,9 +206,7 @@ class Refresher:
 
     def refresh(self, refused: str | None) -> None:
         self.asked.append(refused)
-        self.row.token = AccessToken(
-            self.values.pop(0), self.clock.now, self.clock.now + 2 * HOUR
-        )
+        self.row.token = AccessToken(self.values.pop(0), self.clock.now, self.clock.now + 2 * HOUR)
 
 
 def test_a_worker_reads_the_row_once_a_minute_at_most() -> None:

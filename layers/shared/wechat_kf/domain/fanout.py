@@ -1,4 +1,4 @@
-"""What an event sets off: the conversation's window, the transcript, one delivery per subscriber."""
+"""What an event sets off: the window, the transcript, and one delivery per subscriber."""
 
 from __future__ import annotations
 
