@@ -1,0 +1,1 @@
+"""The adapters to AWS: tables, queues, secrets. Knows nothing of HTTP or WeChat."""

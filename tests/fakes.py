@@ -1,0 +1,402 @@
+"""The domain's protocols in memory. The contract suites hold them to what the real adapters do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NoReturn
+
+from wechat_kf.aws.dynamo import cursor as encode_cursor
+from wechat_kf.aws.dynamo import cursor_parts, invalid_cursor
+from wechat_kf.domain.access_token import AccessToken, ForcedRefreshes
+from wechat_kf.domain.circuit import Circuit
+from wechat_kf.domain.clock import DAY, MINUTE, Clock
+from wechat_kf.domain.conversation import Conversation
+from wechat_kf.domain.delivery import Delivery
+from wechat_kf.domain.event import Event, conversation_key
+from wechat_kf.domain.merchant import ChangedMeanwhileError, Merchant
+from wechat_kf.domain.outbound import Claim, Claimed, OutboundMessage, Status
+from wechat_kf.domain.paging import Page
+from wechat_kf.domain.subscription import Subscription
+from wechat_kf.domain.transcript import Direction, TranscriptEntry
+from wechat_kf.errors import ConflictError, UnavailableError
+
+
+@dataclass
+class FakeClock:
+    """A clock that stands still until a test moves it."""
+
+    now: int = 1_767_225_600_000
+
+    def __call__(self) -> int:
+        return self.now
+
+    def advance(self, milliseconds: int) -> None:
+        self.now += milliseconds
+
+
+class InMemoryMerchants:
+    """`MerchantStore`."""
+
+    def __init__(self) -> None:
+        self._merchants: dict[str, Merchant] = {}
+        self._lock = threading.Lock()
+
+    def add(self, merchant: Merchant) -> Merchant:
+        with self._lock:
+            if known := self._merchants.get(merchant.business_id):
+                return known
+            if owner := self.find_by_account_name(merchant.account_name):
+                self._refuse("account_name", owner)
+            self._require_free(merchant)
+            self._merchants[merchant.business_id] = merchant
+            return merchant
+
+    def update(self, before: Merchant, after: Merchant) -> Merchant:
+        with self._lock:
+            known = self._merchants.get(before.business_id)
+            if known is None or known.version != before.version:
+                raise ChangedMeanwhileError
+            self._require_free(after)
+            stored = replace(after, version=before.version + 1)
+            self._merchants[after.business_id] = stored
+            return stored
+
+    def _require_free(self, merchant: Merchant) -> None:
+        if merchant.external_id is None:
+            return
+        owner = self.find_by_external_id(merchant.external_id)
+        if owner and owner.business_id != merchant.business_id:
+            self._refuse("external_id", owner)
+
+    def _refuse(self, field: str, owner: Merchant) -> NoReturn:
+        raise ConflictError(f"{field} is taken", field=field, business_id=owner.business_id)
+
+    def get(self, business_id: str) -> Merchant | None:
+        return self._merchants.get(business_id)
+
+    def find_by_account_name(self, account_name: str) -> Merchant | None:
+        found = (one for one in self._merchants.values() if one.account_name == account_name)
+        return next(found, None)
+
+    def find_by_external_id(self, external_id: str) -> Merchant | None:
+        found = (one for one in self._merchants.values() if one.external_id == external_id)
+        return next(found, None)
+
+    def list(self, *, limit: int, cursor: str | None) -> Page[Merchant]:
+        after = cursor_parts(cursor, str)[0] if cursor else ""
+        ids = sorted(business_id for business_id in self._merchants if business_id > after)
+        page = [self._merchants[business_id] for business_id in ids[:limit]]
+        more = len(ids) > limit
+        return Page(page, encode_cursor(page[-1].business_id) if more else None)
+
+
+class InMemoryConversations:
+    """`ConversationStore`."""
+
+    def __init__(self) -> None:
+        self._conversations: dict[tuple[str, str], Conversation] = {}
+
+    def record_message(self, business_id: str, openid: str, at_ms: int) -> None:
+        known = self._known(business_id, openid)
+        self._store(replace(known, messaged_at=max(known.messaged_at, at_ms)))
+
+    def record_entry(self, business_id: str, openid: str, at_ms: int) -> None:
+        known = self._known(business_id, openid)
+        self._store(replace(known, entered_at=max(known.entered_at, at_ms)))
+
+    def get(self, business_id: str, openid: str) -> Conversation | None:
+        return self._conversations.get((business_id, openid))
+
+    def recent(self, business_id: str, *, limit: int, cursor: str | None) -> Page[Conversation]:
+        mine = [one for one in self._conversations.values() if one.business_id == business_id]
+        mine.sort(key=lambda one: (one.active_at, one.openid), reverse=True)
+        if cursor:
+            openid, active_at = cursor_parts(cursor, str, int)
+            mine = [one for one in mine if (one.active_at, one.openid) < (active_at, openid)]
+        page = mine[:limit]
+        end = encode_cursor(page[-1].openid, page[-1].active_at) if len(mine) > limit else None
+        return Page(page, end)
+
+    def _known(self, business_id: str, openid: str) -> Conversation:
+        return self.get(business_id, openid) or Conversation(business_id, openid)
+
+    def _store(self, conversation: Conversation) -> None:
+        self._conversations[conversation.business_id, conversation.openid] = conversation
+
+
+class InMemoryMessages:
+    """`OutboundStore`, `Transcript`, `TranscriptReader`, and the sweeper's `overdue`."""
+
+    def __init__(self, retention_days: int, clock: Clock) -> None:
+        self._retention_days = retention_days
+        self._clock = clock
+        self._messages: dict[tuple[str, str], OutboundMessage] = {}
+        self._received: dict[tuple[str, str], Event] = {}
+        self._lock = threading.Lock()
+
+    def add(self, message: OutboundMessage) -> OutboundMessage:
+        with self._lock:
+            known = self.get(message.business_id, message.message_id)
+            if known is None:
+                self._store(message)
+            return known or message
+
+    def mark_queued(self, business_id: str, message_id: str) -> None:
+        with self._lock:
+            message = self._messages.get((business_id, message_id))
+            if message and message.status is Status.ACCEPTED:
+                self._store(replace(message, status=Status.QUEUED))
+
+    def claim(self, business_id: str, message_id: str, *, now: int, until: int) -> Claim:
+        with self._lock:
+            message = self._messages.get((business_id, message_id))
+            if message is None:
+                return Claim(Claimed.ABSENT, None)
+            if message.status.settled:
+                return Claim(Claimed.SETTLED, message)
+            if message.status is not Status.SENDING:
+                attempts = message.attempts + 1
+                ours = replace(
+                    message, status=Status.SENDING, attempts=attempts, claimed_until=until
+                )
+                return Claim(Claimed.OURS, self._store(ours))
+            if now < message.claimed_until:
+                return Claim(Claimed.HELD, message)
+            return Claim(Claimed.ABANDONED, self._store(replace(message, claimed_until=until)))
+
+    def finish(self, message: OutboundMessage) -> None:
+        with self._lock:
+            stored = self._messages[message.business_id, message.message_id]
+            holds = stored.status in (Status.SENDING, message.status)
+            if not holds or stored.attempts != message.attempts:
+                raise ConflictError("another worker has recorded this attempt's outcome")
+            dropped = message.status.settled and not self._retention_days
+            self._store(replace(message, content={}) if dropped else message)
+
+    def get(self, business_id: str, message_id: str) -> OutboundMessage | None:
+        message = self._messages.get((business_id, message_id))
+        if message is None or self._is_over(message.accepted_at, self._retention_days or 7):
+            return None
+        return message
+
+    def sent_at(self, business_id: str, openid: str, *, since: int, limit: int) -> list[int]:
+        mine = [
+            one
+            for one in self._messages.values()
+            if one.conversation == conversation_key(business_id, openid)
+            and one.status in (Status.SENT, Status.UNKNOWN)
+            and one.settled_at >= since
+        ]
+        mine.sort(key=lambda one: one.accepted_at, reverse=True)
+        return [one.settled_at for one in mine][:limit]
+
+    def overdue(self, *, now: int, limit: int) -> list[tuple[str, str]]:
+        due = {
+            Status.ACCEPTED: lambda one: one.accepted_at + MINUTE,
+            Status.QUEUED: lambda one: one.expires_at,
+            Status.SENDING: lambda one: one.claimed_until,
+        }
+        return [
+            key
+            for key, one in self._messages.items()
+            if one.status in due and due[one.status](one) <= now
+        ][:limit]
+
+    def keep(self, event: Event) -> None:
+        if self._retention_days:
+            self._received.setdefault((event.business_id, event.id), event)
+
+    def transcript(
+        self, business_id: str, openid: str, *, limit: int, cursor: str | None
+    ) -> Page[TranscriptEntry]:
+        entries = sorted(self._entries(conversation_key(business_id, openid)), reverse=True)
+        if cursor:
+            (position,) = cursor_parts(cursor, str)
+            if not position.partition("#")[2].startswith(f"{business_id}#"):
+                raise invalid_cursor()
+            entries = [entry for entry in entries if entry[0] < position]
+        page = entries[:limit]
+        end = encode_cursor(page[-1][0]) if len(entries) > limit else None
+        return Page([entry for _, entry in page], end)
+
+    def _entries(self, conversation: str) -> Iterable[tuple[str, TranscriptEntry]]:
+        for one in self._messages.values():
+            if one.conversation == conversation and self.get(one.business_id, one.message_id):
+                position = f"{one.accepted_at:013d}.{0:020d}#{one.business_id}#{one.message_id}"
+                at_ms, content = one.accepted_at, one.content
+                yield (
+                    position,
+                    TranscriptEntry(one.message_id, Direction.SENT, at_ms, content, one.status),
+                )
+        for event in self._received.values():
+            if event.conversation == conversation and not self._is_over(
+                event.at_ms, self._retention_days
+            ):
+                order = event.data.get("message_id", "")
+                position = f"{event.at_ms:013d}.{order:0>20}#{event.business_id}#in#{event.id}"
+                yield (
+                    position,
+                    TranscriptEntry(
+                        event.id, Direction.RECEIVED, event.at_ms, event.data["message"]
+                    ),
+                )
+
+    def _is_over(self, since: int, days: int) -> bool:
+        return (since + days * DAY) // 1000 <= self._clock() // 1000
+
+    def _store(self, message: OutboundMessage) -> OutboundMessage:
+        self._messages[message.business_id, message.message_id] = message
+        return message
+
+
+class InMemorySubscriptions:
+    """`SubscriptionStore`."""
+
+    def __init__(self) -> None:
+        self._subscriptions: dict[tuple[str, str], Subscription] = {}
+        self._lock = threading.Lock()
+
+    def add(self, subscription: Subscription) -> None:
+        key = (subscription.business_id, subscription.subscription_id)
+        self._subscriptions[key] = subscription
+
+    def get(self, business_id: str, subscription_id: str) -> Subscription | None:
+        return self._subscriptions.get((business_id, subscription_id))
+
+    def list(self, business_id: str) -> Sequence[Subscription]:
+        return [
+            replace(one, secrets=())
+            for key, one in sorted(self._subscriptions.items())
+            if key[0] == business_id
+        ]
+
+    def remove(self, business_id: str, subscription_id: str) -> bool:
+        return self._subscriptions.pop((business_id, subscription_id), None) is not None
+
+    def update(self, subscription: Subscription) -> bool:
+        with self._lock:
+            known = self._same(subscription)
+            if known is None or known.revision != subscription.revision:
+                return False
+            revision = known.revision + 1
+            self.add(
+                replace(
+                    subscription,
+                    revision=revision,
+                    circuit=known.circuit,
+                    created_at=known.created_at,
+                )
+            )
+            return True
+
+    def count_failure(self, business_id: str, subscription_id: str, now: int) -> Circuit | None:
+        with self._lock:
+            known = self.get(business_id, subscription_id)
+            if known is None:
+                return None
+            circuit = known.circuit.counted(now)
+            self.add(replace(known, circuit=circuit))
+            return circuit
+
+    def move_circuit(self, subscription: Subscription, circuit: Circuit) -> bool:
+        with self._lock:
+            known = self._same(subscription)
+            if known is None or known.circuit.open_until != subscription.circuit.open_until:
+                return False
+            self.add(replace(known, circuit=circuit))
+            return True
+
+    def _same(self, subscription: Subscription) -> Subscription | None:
+        return self.get(subscription.business_id, subscription.subscription_id)
+
+
+class InMemoryTokens:
+    """`TokenStore`."""
+
+    def __init__(self) -> None:
+        self._token: AccessToken | None = None
+        self._forced = ForcedRefreshes()
+        self._lease: tuple[str, int] | None = None
+        self._lock = threading.Lock()
+
+    def read(self) -> AccessToken | None:
+        return self._token
+
+    def take_lease(self, owner: str, *, now: int, until: int) -> ForcedRefreshes | None:
+        with self._lock:
+            if self._lease and self._lease[0] != owner and now < self._lease[1]:
+                return None
+            self._lease = (owner, until)
+            return self._forced
+
+    def write(self, token: AccessToken, owner: str, forced: ForcedRefreshes) -> bool:
+        with self._lock:
+            newer = self._token is None or self._token.requested_at < token.requested_at
+            if not newer or not self._lease or self._lease[0] != owner:
+                return False
+            self._token, self._forced, self._lease = token, forced, None
+            return True
+
+    def drop_lease(self, owner: str) -> None:
+        with self._lock:
+            if self._lease and self._lease[0] == owner:
+                self._lease = None
+
+
+@dataclass
+class RecordingEvents:
+    """`EventQueue`: what was put, one per id; `down` makes it fail."""
+
+    events: dict[str, Event] = field(default_factory=dict)
+    down: bool = False
+
+    def put(self, event: Event) -> None:
+        if self.down:
+            raise UnavailableError("the queue does not answer")
+        self.events.setdefault(event.id, event)
+
+
+@dataclass
+class RecordingOutbound:
+    """`OutboundQueue`: the ids of what was put, in order, repeats dropped; `down` makes it fail."""
+
+    messages: list[tuple[str, str]] = field(default_factory=list)
+    down: bool = False
+    _seen: set[str] = field(default_factory=set)
+
+    def put(self, message: OutboundMessage) -> None:
+        if self.down:
+            raise UnavailableError("the queue does not answer")
+        deduplication_id = f"{message.message_id}-{message.attempts}"
+        if deduplication_id not in self._seen:
+            self._seen.add(deduplication_id)
+            self.messages.append((message.business_id, message.message_id))
+
+
+@dataclass
+class RecordingDeliveries:
+    """`DeliveryQueue`: what was put, one per event and subscription; `down` makes it fail."""
+
+    deliveries: dict[tuple[str, str], Delivery] = field(default_factory=dict)
+    down: bool = False
+
+    def put(self, deliveries: list[Delivery]) -> None:
+        if self.down:
+            raise UnavailableError("the queue does not answer")
+        for delivery in deliveries:
+            self.deliveries.setdefault((delivery.event.id, delivery.subscription_id), delivery)
+
+
+@dataclass
+class RecordingDeadLetters:
+    """`DeadLetters`: what was given up, and why; `down` makes it fail."""
+
+    letters: list[tuple[Delivery, str]] = field(default_factory=list)
+    down: bool = False
+
+    def put(self, delivery: Delivery, reason: str) -> None:
+        if self.down:
+            raise UnavailableError("the queue does not answer")
+        self.letters.append((delivery, reason))
