@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from wechat_kf.domain.clock import DAY, HOUR, MINUTE, SECOND
+from wechat_kf.domain.clock import DAY, HOUR, SECOND
 from wechat_kf.domain.event import Event
 from wechat_kf.domain.subscription import Subscription
 
 RETENTION_MS = DAY
 """How long an event waits for its subscriber before it is dead-lettered."""
 
-BACKOFF_MS = (5 * SECOND, 30 * SECOND, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR)
+FIRST_BACKOFF_MS = 5 * SECOND
+LONGEST_BACKOFF_MS = 2 * HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,11 @@ class Delivery:
     subscription_id: str
     event: Event
     queued_at: int
+
+    @property
+    def expires_at(self) -> int:
+        """When it has waited long enough, in epoch milliseconds."""
+        return self.queued_at + RETENTION_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +54,13 @@ class Refused:
 DeliveryResult = Delivered | Deferred | Refused
 
 
-def backoff_ms(attempt: int, retry_after_ms: int | None) -> int:
-    """The pause after the `attempt`-th try (from 1), honouring the subscriber's own wish."""
-    own = BACKOFF_MS[min(max(attempt, 1), len(BACKOFF_MS)) - 1]
-    return min(max(own, retry_after_ms or 0), 12 * HOUR - MINUTE)
+def backoff_ms(tried_for_ms: int) -> int:
+    """The pause after a failed try: as long again as it has been tried so far.
+
+    Tries then come after 5, 10, 20, 40 … s, and every 2 h in the end. It needs no count of tries,
+    which a FIFO queue cannot give: there, all messages behind a waiting one are received with it.
+    """
+    return min(max(tried_for_ms, FIRST_BACKOFF_MS), LONGEST_BACKOFF_MS)
 
 
 class DeliveryQueue(Protocol):
@@ -59,6 +68,13 @@ class DeliveryQueue(Protocol):
 
     def put(self, deliveries: list[Delivery]) -> None:
         """Returns only when all are safe; a repeat of the same ones is harmless."""
+
+
+class DeadLetters(Protocol):
+    """Where deliveries go that we gave up; an operator can put them back in line."""
+
+    def put(self, delivery: Delivery, reason: str) -> None:
+        """Returns only when it is safe. `reason` is short: it can be searched for."""
 
 
 class Subscriber(Protocol):

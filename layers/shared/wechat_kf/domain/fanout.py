@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,7 +10,7 @@ from wechat_kf.domain.clock import Clock
 from wechat_kf.domain.conversation import ConversationStore
 from wechat_kf.domain.delivery import Delivery, DeliveryQueue
 from wechat_kf.domain.event import ANY_MERCHANT, Event, EventType
-from wechat_kf.domain.subscription import SubscriptionStore
+from wechat_kf.domain.subscription import Subscription
 
 
 class Transcript(Protocol):
@@ -19,13 +20,20 @@ class Transcript(Protocol):
         """Keep a received message; the same event twice is kept once."""
 
 
+class Subscriptions(Protocol):
+    """Who might want an event."""
+
+    def list(self, business_id: str) -> Sequence[Subscription]:
+        """A merchant's own subscriptions (or those of `*`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class FanOut:
     """Handles one event from the inbound queue. Safe to repeat."""
 
     conversations: ConversationStore
     transcript: Transcript
-    subscriptions: SubscriptionStore
+    subscriptions: Subscriptions
     deliveries: DeliveryQueue
     clock: Clock
 

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
 from wechat_kf.domain.paging import Page
+from wechat_kf.errors import ConflictError, NotFoundError
+
+Icon = bytes | str
+"""The image itself, or the media id of an image uploaded to WeChat in the last 3 days."""
 
 
 class MerchantStatus(StrEnum):
-    """WeChat has no delete: a merchant can only be set aside on our side."""
+    """WeChat has no delete: a merchant can only be set aside on our side.
+
+    An inactive merchant gets no contact button and may not send. Its buyers can still write, so its
+    events go on being delivered: nothing a buyer says is lost.
+    """
 
     ACTIVE = "active"
     INACTIVE = "inactive"
 
 
 @dataclass(frozen=True, slots=True)
+class DirectoryEntry:
+    """A sub-merchant as WeChat describes it. `icon_url` is opaque and may be empty."""
+
+    business_id: str
+    account_name: str
+    nickname: str
+    icon_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Merchant:
-    """Instants are epoch milliseconds. `external_id` is the platform's own key, if it gave one."""
+    """Instants are epoch milliseconds. `external_id` is the platform's own key, if it gave one.
+
+    `version` counts the changes of the record; the store uses it to notice that two writers meet.
+    """
 
     business_id: str
     account_name: str
@@ -28,29 +50,101 @@ class Merchant:
     status: MerchantStatus = MerchantStatus.ACTIVE
     created_at: int = 0
     updated_at: int = 0
+    version: int = 0
+
+    @classmethod
+    def adopted(cls, entry: DirectoryEntry, external_id: str | None, *, now: int) -> Merchant:
+        """A new record of what WeChat has."""
+        return cls(
+            entry.business_id,
+            entry.account_name,
+            entry.nickname,
+            entry.icon_url,
+            external_id,
+            created_at=now,
+            updated_at=now,
+        )
+
+    def mirroring(self, entry: DirectoryEntry) -> Merchant:
+        """This record with the nickname and icon that WeChat has."""
+        return replace(self, nickname=entry.nickname, icon_url=entry.icon_url)
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What is needed to open a sub-merchant. `icon_media_id` is a media id at most 3 days old."""
+    """What is needed to open a sub-merchant.
+
+    `name_is_derived`: the caller left the account name out, so it follows from `external_id`.
+    """
 
     account_name: str
     nickname: str
-    icon_media_id: str
+    icon: Icon = field(repr=False)
+    external_id: str | None = None
+    name_is_derived: bool = False
     transfer_to_commkf: bool | None = None
 
 
-class MerchantStore(Protocol):
+class NameTakenError(Exception):
+    """WeChat says the account name has been used already. `evidence`: its errcode and rid."""
+
+    def __init__(self, evidence: Mapping[str, str | int] | None = None) -> None:
+        super().__init__("the account name has been used already")
+        self.evidence = dict(evidence or {})
+
+
+class OutcomeUnknownError(Exception):
+    """The call to WeChat broke off after it may have been carried out."""
+
+
+class ChangedMeanwhileError(Exception):
+    """Somebody else changed the record since it was read: read it again."""
+
+
+class AccountNameTakenError(ConflictError):
+    """The account name has been used, and not for a sub-merchant of this Mini Program."""
+
+    code = "account_name_taken"
+
+
+class MerchantInactiveError(ConflictError):
+    """The merchant is deactivated."""
+
+    code = "merchant_inactive"
+
+
+class MissingAtWeChatError(NotFoundError):
+    """We hold a record, but WeChat has no such sub-merchant (any more)."""
+
+    code = "sub_merchant_not_found"
+
+
+class MerchantReader(Protocol):
+    """Reads one merchant at a time."""
+
+    def get(self, business_id: str) -> Merchant | None: ...
+
+
+class MerchantStore(MerchantReader, Protocol):
     """Our table of merchants; `account_name` and `external_id` are unique in it."""
 
     def add(self, merchant: Merchant) -> Merchant:
         """Store a merchant, or return the one that already has this business id, unchanged.
 
         Raises:
-            ConflictError: the external id (or account name) belongs to another merchant.
+            ConflictError: the account name or external id belongs to another merchant; its member
+                `field` says which, and `business_id` whose it is.
         """
 
-    def get(self, business_id: str) -> Merchant | None: ...
+    def update(self, before: Merchant, after: Merchant) -> Merchant:
+        """Replace `before` by `after`: the record as stored, its version one higher.
+
+        The business id, account name and creation stay as they are.
+
+        Raises:
+            ChangedMeanwhileError: the stored record is not `before` any more.
+            ConflictError: the new external id belongs to another merchant, as in `add`.
+        """
 
     def find_by_account_name(self, account_name: str) -> Merchant | None: ...
 
@@ -61,18 +155,32 @@ class MerchantStore(Protocol):
 
 
 class SubMerchantDirectory(Protocol):
-    """WeChat's side: the sub-merchants as WeChat holds them."""
+    """WeChat's side: the sub-merchants as WeChat holds them. Its refusals pass through."""
 
-    def register(self, registration: Registration) -> str:
-        """Open a sub-merchant and return its business id.
+    def register(self, registration: Registration, icon_media_id: str) -> DirectoryEntry:
+        """Open a sub-merchant.
 
         Raises:
             NameTakenError: this account name exists already (45070).
             OutcomeUnknownError: WeChat may or may not have done it.
         """
 
-    def find(self, account_name: str) -> Merchant | None:
-        """The sub-merchant of this account name, as WeChat knows it."""
+    def update(
+        self, business_id: str, *, nickname: str | None = None, icon_media_id: str | None = None
+    ) -> None:
+        """Change the nickname, the icon or both."""
+
+    def get(self, business_id: str) -> DirectoryEntry | None: ...
+
+    def find(self, account_name: str) -> DirectoryEntry | None: ...
+
+    def list(self) -> Iterator[DirectoryEntry]:
+        """Every sub-merchant once, as far as can be told while the list may change."""
 
     def upload_icon(self, image: bytes) -> str:
         """Upload an image and return its media id, good for 3 days."""
+
+
+def media_id_of(icon: Icon, directory: SubMerchantDirectory) -> str:
+    """The media id to hand to WeChat right now; an image is uploaded for it."""
+    return icon if isinstance(icon, str) else directory.upload_icon(icon)

@@ -6,24 +6,28 @@ the account name finds the sub-merchant again. Source: reference/wechat.md secti
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from wechat_kf.domain.clock import Clock
 from wechat_kf.domain.merchant import (
+    AccountNameTakenError,
+    ChangedMeanwhileError,
+    DirectoryEntry,
     Merchant,
     MerchantStore,
+    NameTakenError,
+    OutcomeUnknownError,
     Registration,
     SubMerchantDirectory,
+    media_id_of,
 )
-from wechat_kf.errors import ConflictError, NotFoundError, UnavailableError
+from wechat_kf.errors import ConflictError, UnavailableError
 
-
-class NameTakenError(Exception):
-    """WeChat has a sub-merchant of this account name already (45070)."""
-
-
-class OutcomeUnknownError(Exception):
-    """The call to WeChat broke off after it may have been carried out."""
+TRIES = 3
+PAUSE_SECONDS = 0.3
+"""What another caller has just registered may not show up at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,57 +37,97 @@ class Registrar:
     store: MerchantStore
     directory: SubMerchantDirectory
     clock: Clock
+    pause: Callable[[float], None] = time.sleep
 
-    def register(
-        self, registration: Registration, external_id: str | None = None
-    ) -> tuple[Merchant, bool]:
-        """The merchant, and whether this call created it.
+    def register(self, registration: Registration) -> tuple[Merchant, bool]:
+        """The merchant, and whether this call opened it (as far as can be told after a time-out).
+
+        A merchant that is ours already is returned as it is; only a missing external id is added.
+        The icon is uploaded at the last moment, and not at all when it is not needed.
 
         Raises:
-            ConflictError: the account name or the external id belongs to another merchant.
+            ConflictError: the account name or the external id belongs to another merchant
+                (`business_id` says which), or the name is used up (AccountNameTakenError).
             UnavailableError: WeChat did not answer; repeating the request is safe.
         """
-        known = self.store.find_by_account_name(registration.account_name)
+        known = self._known(registration)
         if known:
-            return _same(known, external_id), False
-        if external_id is not None and self.store.find_by_external_id(external_id):
-            raise ConflictError(
-                "external_id belongs to a merchant of another account_name", field="external_id"
-            )
-        found, created = self._settle(registration)
-        now = self.clock()
-        new = replace(found, external_id=external_id, created_at=now, updated_at=now)
-        stored = self.store.add(new)
-        return _same(stored, external_id), created
+            return self._linked(known, registration.external_id), False
+        entry, created = self._settled(registration)
+        return self._kept(entry, registration.external_id), created
 
-    def get(self, business_id: str) -> Merchant:
-        """Raises NotFoundError."""
-        merchant = self.store.get(business_id)
-        if merchant is None:
-            raise NotFoundError("no such merchant")
-        return merchant
-
-    def _settle(self, registration: Registration) -> tuple[Merchant, bool]:
-        try:
-            business_id = self.directory.register(registration)
-        except NameTakenError:
-            return self._recover(registration), False
-        except OutcomeUnknownError:
-            return self._recover(registration), True
-        return Merchant(business_id, registration.account_name, registration.nickname), True
-
-    def _recover(self, registration: Registration) -> Merchant:
-        found = self.directory.find(registration.account_name)
-        if found is None:
-            raise UnavailableError("WeChat did not confirm the registration; please repeat it")
-        return found
-
-
-def _same(merchant: Merchant, external_id: str | None) -> Merchant:
-    if external_id is not None and merchant.external_id != external_id:
+    def _known(self, registration: Registration) -> Merchant | None:
+        external_id = registration.external_id
+        owner = self.store.find_by_external_id(external_id) if external_id is not None else None
+        if owner is None:
+            return self.store.find_by_account_name(registration.account_name)
+        if registration.name_is_derived or owner.account_name == registration.account_name:
+            return owner
         raise ConflictError(
-            "account_name is registered with another external_id",
-            field="account_name",
-            business_id=merchant.business_id,
+            "external_id belongs to a merchant of another account_name",
+            field="external_id",
+            business_id=owner.business_id,
         )
-    return merchant
+
+    def _settled(self, registration: Registration) -> tuple[DirectoryEntry, bool]:
+        name = registration.account_name
+        # Looking first spares the upload for a sub-merchant of an interrupted or foreign try, and
+        # makes "created" true to what happened.
+        found = self.directory.find(name)
+        if found:
+            return found, False
+        media_id = media_id_of(registration.icon, self.directory)
+        try:
+            return self.directory.register(registration, media_id), True
+        except NameTakenError as error:
+            found, created, evidence = self._sought(name), False, error.evidence
+            if found is None:
+                raise AccountNameTakenError(
+                    "this account_name has been used up, and not by a sub-merchant of yours",
+                    field="account_name",
+                    **evidence,
+                ) from None
+        except OutcomeUnknownError:
+            found, created = self._sought(name), True
+            if found is None:
+                raise UnavailableError(
+                    "WeChat did not confirm the registration; please repeat the same request"
+                ) from None
+        return found, created
+
+    def _sought(self, account_name: str) -> DirectoryEntry | None:
+        for attempt in range(TRIES):
+            if attempt:
+                self.pause(PAUSE_SECONDS * attempt)
+            found = self.directory.find(account_name)
+            if found:
+                return found
+        return None
+
+    def _kept(self, entry: DirectoryEntry, external_id: str | None) -> Merchant:
+        new = Merchant.adopted(entry, external_id, now=self.clock())
+        try:
+            stored = self.store.add(new)
+        except ConflictError:
+            # Another merchant got this external id while we were away at WeChat. What WeChat has
+            # opened must be on record all the same.
+            self.store.add(replace(new, external_id=None))
+            raise
+        return self._linked(stored, external_id)
+
+    def _linked(self, merchant: Merchant, external_id: str | None) -> Merchant:
+        for _ in range(TRIES):
+            if external_id is None or merchant.external_id == external_id:
+                return merchant
+            if merchant.external_id is not None:
+                raise ConflictError(
+                    "account_name is registered with another external_id",
+                    field="account_name",
+                    business_id=merchant.business_id,
+                )
+            linked = replace(merchant, external_id=external_id, updated_at=self.clock())
+            try:
+                return self.store.update(merchant, linked)
+            except ChangedMeanwhileError:
+                merchant = self.store.get(merchant.business_id) or merchant
+        raise UnavailableError("other requests keep changing this merchant; please repeat")
