@@ -57,7 +57,11 @@ class Template:
     def consumers(self) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
         """(queue's logical id, consuming function, its event source) of every queue consumer."""
         return [
-            (event["Properties"]["Queue"]["Fn::GetAtt"].split(".")[0], function, event["Properties"])
+            (
+                event["Properties"]["Queue"]["Fn::GetAtt"].split(".")[0],
+                function,
+                event["Properties"],
+            )
             for function in self.functions.values()
             for event in function.get("Events", {}).values()
             if event["Type"] == "SQS"

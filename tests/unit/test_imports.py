@@ -1,0 +1,57 @@
+"""Imports point inward: each room may import only what is named here."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+LAYER = Path(__file__).parents[2] / "layers" / "shared" / "wechat_kf"
+
+OWN = {
+    "domain": {"domain", "errors"},
+    "wechat": {"wechat"},
+    "channel": {"channel", "domain", "wechat", "errors"},
+    "aws": {"aws", "domain", "errors"},
+    "subscribers": {"subscribers", "domain", "errors"},
+    "http": {"http", "domain", "wechat", "channel", "errors", "observability"},
+}
+FOREIGN = {
+    "domain": set(),
+    "wechat": {"requests", "urllib3", "cryptography", "defusedxml"},
+    "channel": set(),
+    "aws": {"boto3", "botocore"},
+    "subscribers": {"requests", "urllib3", "certifi"},
+    "http": {"aws_lambda_powertools", "pydantic"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Every module a file imports, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module or "")
+    return found
+
+
+@pytest.mark.parametrize("room", sorted(OWN))
+def test_a_room_imports_only_what_it_may(room: str) -> None:
+    files = sorted((LAYER / room).rglob("*.py"))
+    assert files
+    for path in files:
+        for module in imported(path):
+            top, _, rest = module.partition(".")
+            if top == "wechat_kf":
+                assert rest.split(".")[0] in OWN[room], f"{path.name} imports {module}"
+            elif top not in sys.stdlib_module_names:
+                assert top in FOREIGN[room], f"{path.name} imports {module}"
+
+
+def test_no_handler_talks_to_a_table_or_to_wechat_itself() -> None:
+    functions = LAYER.parents[2] / "functions"
+    for path in functions.rglob("*.py"):
+        assert not {m for m in imported(path) if m.split(".")[0] in {"boto3", "botocore", "requests"}}
