@@ -1,0 +1,92 @@
+# What a developer needs, one word each: `make help`.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+ARCHITECTURE ?= arm64
+LOCAL_DIR ?= .local
+ONCE ?=
+
+BIN := .venv/bin
+READY := .venv/ready
+CHINA_AND_GLOBAL := us-east-1 eu-central-1 cn-north-1 cn-northwest-1
+REQUIREMENTS := requirements-dev.txt layers/shared/requirements.txt
+TEST_DIR := .local/test
+
+export LOCAL_DIR
+# Functions are deployed as they lie there: no byte code shall gather among them.
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+.PHONY: setup
+setup: $(READY) ## the virtual environment with everything pinned (once)
+
+$(READY): $(REQUIREMENTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	@echo "setting up .venv (once, about a minute)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $(READY)
+
+.PHONY: run
+run: $(READY) ## the whole stack and one conversation before your eyes; Ctrl-C ends it (ONCE=1: ends after the walk)
+	@exec $(BIN)/python -m local.walk $(if $(ONCE),--once)
+
+.PHONY: up
+up: $(READY) ## the stack in the background; .local/stack.json says where everything is
+	@exec $(BIN)/python -m local.stack up
+
+.PHONY: down
+down: $(READY) ## stop the background stack
+	@exec $(BIN)/python -m local.stack down
+
+.PHONY: status
+status: $(READY) ## what runs, and where
+	@exec $(BIN)/python -m local.stack status
+
+.PHONY: logs
+logs: $(READY) ## the last lines of every log
+	@exec $(BIN)/python -m local.stack logs
+
+.PHONY: simulator
+simulator: $(READY) ## only the WeChat simulator, in the foreground
+	@exec $(BIN)/python -m local.simulator --port 0
+
+.PHONY: test
+test: lint $(READY) ## everything: lint, unit, contracts, template, and end to end on a stack of its own
+	@$(BIN)/python -m pytest
+
+.PHONY: test-unit
+test-unit: $(READY) ## the fast tests: no stack
+	@$(BIN)/python -m pytest tests/unit tests/contracts tests/template
+
+.PHONY: lint
+lint: $(READY) ## ruff, mypy, cfn-lint for global and China regions, sam validate
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy layers/shared/wechat_kf functions local tests
+	@$(BIN)/cfn-lint template.yaml --regions $(CHINA_AND_GLOBAL)
+	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
+
+.PHONY: format
+format: $(READY) ## put the code in shape
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+# One cache per architecture: SAM's cache key knows the layer's files, not what they were built for.
+.PHONY: build
+build: $(READY) ## what `sam deploy` needs (ARCHITECTURE=arm64|x86_64)
+	@MAKEFLAGS= PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON="$(CURDIR)/$(BIN)/python" LAYER_ARCHITECTURE=$(ARCHITECTURE) \
+		AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} SAM_CLI_TELEMETRY=0 \
+		$(BIN)/sam build --cached --cache-dir .aws-sam/cache-$(ARCHITECTURE)
+
+.PHONY: clean
+clean: ## stop the stacks and remove everything that was made here
+	@test ! -e $(READY) || $(BIN)/python -m local.stack down
+	@test ! -e $(READY) || LOCAL_DIR=$(TEST_DIR) $(BIN)/python -m local.stack down
+	rm -rf .venv .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,90 @@
+"""The real template into the emulator, by the SAM CLI: build, deploy, read the outputs."""
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.emulator import REGION, Emulator, plain_environment
+from local.errors import StackError
+from local.processes import last_line
+from local.state import ROOT, StateDirectory
+
+STACK_NAME = "wechat-kf"
+BUCKET_NAME = "wechat-kf-artifacts"
+HOST_ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A running SAM command whose output goes to a log."""
+
+    name: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def wait(self) -> None:
+        """Raises StackError with the log's last line when the command failed."""
+        if self.process.wait() != 0:
+            raise StackError(f"{self.name} failed: {last_line(self.log)}")
+
+    def abandon(self) -> None:
+        """End it, and what it started, if it still runs."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait()
+
+
+def start_build(state: StateDirectory) -> Command:
+    """`sam build`, with the layer's wheels for this machine: the emulator runs functions on it."""
+    build = state.directory("build")
+    environment = {
+        **plain_environment(),
+        "LAYER_ARCHITECTURE": "host",
+        "PYTHON": sys.executable,
+        "AWS_DEFAULT_REGION": REGION,
+        "SAM_CLI_TELEMETRY": "0",
+    }
+    arguments = ["build", "--cached", "--cache-dir", str(build / "cache")]
+    return _sam(state, [*arguments, "--build-dir", str(build / "sam")], environment)
+
+
+def deploy(state: StateDirectory, emulator: Emulator, parameters: Mapping[str, str]) -> None:
+    """Deploy what `start_build` built. Raises StackError when CloudFormation refuses it."""
+    emulator.client("s3").create_bucket(Bucket=BUCKET_NAME)
+    template = state.directory("build") / "sam" / "template.yaml"
+    overrides = [f"{name}={value}" for name, value in parameters.items()]
+    arguments = ["deploy", "--template-file", str(template), "--stack-name", STACK_NAME]
+    arguments += ["--s3-bucket", BUCKET_NAME, "--no-progressbar", "--no-confirm-changeset"]
+    arguments += ["--capabilities", "CAPABILITY_IAM", "--parameter-overrides", *overrides]
+    command = _sam(state, arguments, emulator.client_environment())
+    try:
+        command.wait()
+    finally:
+        command.abandon()
+
+
+def outputs(emulator: Emulator) -> dict[str, str]:
+    """The outputs of the deployed stack."""
+    stacks = emulator.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
+
+
+def _sam(state: StateDirectory, arguments: list[str], environment: Mapping[str, str]) -> Command:
+    name = f"sam {arguments[0]}"
+    log = state.log(name.replace(" ", "-"))
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            ["sam", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return Command(name, log, process)

@@ -1,0 +1,28 @@
+"""What the functions logged, fetched from the emulator into one file next to the other logs."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from local.clients import aws_client
+from local.state import StackInfo, StateDirectory
+
+
+def save(state: StateDirectory, info: StackInfo) -> None:
+    """Write `functions.log`: all functions' lines in order of time."""
+    lines = sorted(_lines(aws_client(info, "logs")))
+    text = "".join(f"{_time(at)} {group}: {message}\n" for at, group, message in lines)
+    state.log("functions").write_text(text)
+
+
+def _lines(logs: Any) -> Iterator[tuple[int, str, str]]:
+    for groups in logs.get_paginator("describe_log_groups").paginate():
+        for group in groups["logGroups"]:
+            name = group["logGroupName"]
+            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=name):
+                for event in page["events"]:
+                    yield event["timestamp"], name.rpartition("/")[2], event["message"].rstrip()
+
+
+def _time(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,238 @@
+"""The OpenAPI document of the whole HTTP API, generated from the routes of all functions.
+
+    python -m local.openapi            writes docs/openapi.yaml, docs/http-api.md, the route table
+    python -m local.openapi --check    exits 1 when one of them is stale
+
+The routes are built without what they call: only what they say about themselves is read.
+"""
+
+import importlib
+import inspect
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+from aws_lambda_powertools.event_handler.openapi.models import Server
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+
+from local.api_page import page_of
+from local.state import ROOT
+from wechat_kf.http.answers import Problem
+from wechat_kf.http.problems import PROBLEM_JSON
+
+METHODS = ("get", "put", "post", "delete", "patch")
+OPENAPI_FILE = ROOT / "docs" / "openapi.yaml"
+PAGE_FILE = ROOT / "docs" / "http-api.md"
+ROUTE_TABLE_FILE = ROOT / "layers" / "shared" / "wechat_kf" / "http" / "route_table.py"
+
+DESCRIPTION = """\
+Customer service with sub-merchants for one WeChat Mini Program.
+
+Every call but those of WeChat itself (`/wechat/push`) is signed with AWS Signature Version 4,
+service `execute-api`; an IAM policy on `…/*/merchants/42/*` confines a caller to one merchant.
+Errors are RFC 9457 problem documents with a stable `code`. Lists are pages:
+`{"items": […], "next_cursor": …}`.
+"""
+
+_TEXT = {"schema": {"type": "string"}}
+_SIGNED = [
+    {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
+    for name in ("signature", "timestamp", "nonce", "msg_signature", "encrypt_type")
+]
+PUSH_PATH: dict[str, Any] = {
+    "get": {
+        "summary": "WeChat verifies the push URL",
+        "operationId": "verifyPushUrl",
+        "tags": ["wechat"],
+        "security": [],
+        "parameters": [
+            *_SIGNED,
+            {"name": "echostr", "in": "query", "required": True, "schema": {"type": "string"}},
+        ],
+        "responses": {
+            "200": {"description": "echostr", "content": {"text/plain": _TEXT}},
+            "403": {"description": "not signed by WeChat", "content": {"text/plain": _TEXT}},
+        },
+    },
+    "post": {
+        "summary": "WeChat pushes a message or an event",
+        "operationId": "receivePush",
+        "tags": ["wechat"],
+        "security": [],
+        "parameters": _SIGNED,
+        "requestBody": {
+            "required": True,
+            "content": {"text/xml": _TEXT, "application/json": {"schema": {"type": "object"}}},
+        },
+        "responses": {
+            "200": {
+                "description": "`success`: the event is safe in the queue",
+                "content": {"text/plain": _TEXT},
+            },
+            "403": {"description": "not signed by WeChat", "content": {"text/plain": _TEXT}},
+            "413": {"description": "too large", "content": {"text/plain": _TEXT}},
+            "500": {"description": "not queued; WeChat tries again"},
+        },
+    },
+}
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI 3.1 document."""
+    app = APIGatewayHttpResolver(enable_validation=True)
+    for router in _routers():
+        app.include_router(router)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    generated: dict[str, Any] = yaml.safe_load(
+        app.get_openapi_json_schema(
+            title="wechat-kf",
+            version=project["version"],
+            description=DESCRIPTION,
+            servers=[Server(url="https://example.execute-api.us-east-1.amazonaws.com")],
+        )
+    )
+    generated["servers"] = [_server()]
+    return _tidied(generated)
+
+
+def _routers() -> Iterator[APIGatewayHttpRouter]:
+    for path in sorted((ROOT / "functions").glob("*/*_routes.py")):
+        if str(path.parent) not in sys.path:
+            sys.path.append(str(path.parent))
+        build = importlib.import_module(path.stem).build_router
+        yield build(*(None for _ in inspect.signature(build).parameters))
+
+
+def _server() -> dict[str, Any]:
+    return {
+        "url": "https://{api_id}.execute-api.{region}.{suffix}",
+        "description": "the stack's output ApiUrl",
+        "variables": {
+            "api_id": {"default": "a1b2c3d4e5"},
+            "region": {"default": "us-east-1"},
+            "suffix": {"default": "amazonaws.com", "enum": ["amazonaws.com", "amazonaws.com.cn"]},
+        },
+    }
+
+
+def _tidied(generated: dict[str, Any]) -> dict[str, Any]:
+    """Powertools' document, with what we answer instead of what its defaults would."""
+    schemas = generated["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError", "ResponseValidationError"):
+        schemas.pop(name, None)
+    schemas.setdefault("Problem", Problem.model_json_schema(ref_template=_SCHEMA))
+    for name, schema in schemas.pop("$defs", schemas["Problem"].pop("$defs", {})).items():
+        schemas.setdefault(name, schema)
+    problem = {
+        "description": "any other problem",
+        "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for _, _, operation in operations(generated):
+        operation["responses"].pop("422", None)
+        operation["responses"]["default"] = problem
+        operation["responses"] = dict(sorted(operation["responses"].items()))
+    generated["paths"]["/wechat/push"] = PUSH_PATH
+    generated["paths"] = dict(sorted(generated["paths"].items()))
+    generated["components"]["schemas"] = dict(sorted(schemas.items()))
+    generated["components"]["securitySchemes"] = {
+        "sigv4": {
+            "type": "apiKey",
+            "name": "Authorization",
+            "in": "header",
+            "description": "AWS Signature Version 4, service execute-api",
+            "x-amazon-apigateway-authtype": "awsSigv4",
+        }
+    }
+    generated["security"] = [{"sigv4": []}]
+    return generated
+
+
+_SCHEMA = "#/components/schemas/{model}"
+
+
+def operations(api: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(path, method in capitals, operation) of a document."""
+    for path, item in api["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield path, method.upper(), item[method]
+
+
+def route_table(api: Mapping[str, Any]) -> str:
+    """The Python module that tells the API functions which routes there are."""
+    methods: dict[str, list[str]] = {}
+    for path, method, _ in operations(api):
+        methods.setdefault(path, []).append(method)
+    lines = [
+        f"    {_quoted(path)}: ({', '.join(map(_quoted, found))},),"
+        if len(found) == 1
+        else f"    {_quoted(path)}: ({', '.join(map(_quoted, found))}),"
+        for path, found in methods.items()
+    ]
+    return "\n".join(
+        [
+            '"""Every route of the HTTP API: path → methods. Generated: `make openapi`."""',
+            "",
+            "from collections.abc import Mapping",
+            "from typing import Final",
+            "",
+            "ROUTES: Final[Mapping[str, tuple[str, ...]]] = {",
+            *lines,
+            "}",
+            "",
+        ]
+    )
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
+
+
+class _Dumper(yaml.SafeDumper):
+    """Without anchors: people read this file."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def files() -> dict[Path, str]:
+    """What is generated: path → content."""
+    api = document()
+    dumped = yaml.dump(
+        api, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100, indent=2
+    )
+    return {
+        OPENAPI_FILE: "# Generated from the code: make openapi\n" + dumped,
+        PAGE_FILE: page_of(api),
+        ROUTE_TABLE_FILE: route_table(api),
+    }
+
+
+def stale() -> list[Path]:
+    """The generated files that are not what the code says."""
+    return [
+        path
+        for path, content in files().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != content
+    ]
+
+
+def main(arguments: list[str]) -> int:
+    if arguments == ["--check"]:
+        outdated = stale()
+        for path in outdated:
+            print(f"stale: {path.relative_to(ROOT)}: make openapi")
+        return 1 if outdated else 0
+    for path, content in files().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+        print(f"written: {path.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

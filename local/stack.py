@@ -1,0 +1,295 @@
+"""Bring the whole bundle up on this machine, and take it down again.
+
+    python -m local.stack up | down | status | logs
+
+`LOCAL_DIR` names the directory that keeps the stack's state (default `.local`): two directories,
+two stacks, side by side.
+"""
+
+import argparse
+import json
+import secrets
+import signal
+import string
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import requests
+
+from local import deploy, emulator, function_logs
+from local.batch_permissions import grant_batches
+from local.emulator import Emulator, plain_environment
+from local.errors import StackError
+from local.processes import Service
+from local.routes import import_routes
+from local.state import StackInfo, StateDirectory
+
+SERVICES = ("emulator", "simulator", "receiver")
+READY_SECONDS = 20.0
+LOG_LINES = 20
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class WeChatAccount:
+    """The Mini Program the simulator plays: made up anew for each stack."""
+
+    app_id: str
+    app_secret: str = field(repr=False)
+    push_token: str = field(repr=False)
+    encoding_aes_key: str = field(repr=False)
+
+
+class Progress:
+    """Says what was done and how long after the start."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._start = clock()
+
+    def __call__(self, text: str) -> None:
+        print(f"{self._clock() - self._start:6.1f} s  {text}", flush=True)
+
+
+def up(state: StateDirectory, progress: Progress) -> StackInfo:
+    """Bring the stack up, or find it up. Whatever fails, nothing is left running.
+
+    Raises StackError with the reason.
+    """
+    with state.exclusive():
+        if is_up(state):
+            progress("the stack is up already")
+            return state.read()
+        _stop(state)
+        try:
+            info = _bring_up(state, progress)
+        except BaseException:
+            _stop(state)
+            raise
+        state.write(info)
+        return info
+
+
+def down(state: StateDirectory) -> None:
+    """Stop everything this stack runs. Nothing to do is fine."""
+    with state.exclusive():
+        _stop(state)
+
+
+def is_up(state: StateDirectory) -> bool:
+    return state.stack_file.exists() and all(Service(state, name).is_running() for name in SERVICES)
+
+
+def _bring_up(state: StateDirectory, progress: Progress) -> StackInfo:
+    account = _new_account()
+    with _building(state) as build:
+        simulator = _start_server(state, "simulator", "local.simulator")
+        receiver = _start_server(state, "receiver", "local.webhook_receiver")
+        aws = emulator.start(state)
+        simulator_url, receiver_url = _url_of(simulator), _url_of(receiver)
+        aws.wait_until_ready()
+        progress("emulator, WeChat simulator and webhook receiver are up")
+        build.wait()
+    progress("layer built")
+    deploy.deploy(state, aws, _parameters(account, simulator_url))
+    outputs = deploy.outputs(aws)
+    progress(f"template deployed: {len(outputs)} outputs")
+    grant_batches(aws, deploy.STACK_NAME)
+    routes = import_routes(aws, deploy.STACK_NAME, outputs["ApiId"])
+    info = _describe(aws, account, outputs, simulator_url, receiver_url)
+    _put_secrets(aws, account, outputs)
+    _configure_simulator(info, account)
+    progress(f"{len(routes)} routes, secrets and push settings in place")
+    return info
+
+
+@contextmanager
+def _building(state: StateDirectory) -> Iterator[deploy.Command]:
+    build = deploy.start_build(state)
+    try:
+        yield build
+    finally:
+        build.abandon()
+
+
+def _start_server(state: StateDirectory, name: str, module: str) -> Service:
+    service = Service(state, name)
+    service.start([sys.executable, "-m", module, "--port", "0"], plain_environment())
+    return service
+
+
+def _url_of(service: Service) -> str:
+    """The address in the JSON line that the server prints once it listens."""
+
+    def announced() -> str | None:
+        first, ended, _rest = service.log.read_text().partition("\n")
+        return str(json.loads(first)["url"]) if ended and first.startswith("{") else None
+
+    return service.wait_for(announced, READY_SECONDS)
+
+
+def _new_account() -> WeChatAccount:
+    letters = string.ascii_letters + string.digits
+    return WeChatAccount(
+        app_id=f"wx{secrets.token_hex(8)}",
+        app_secret=secrets.token_hex(16),
+        push_token="".join(secrets.choice(letters) for _ in range(32)),
+        encoding_aes_key="".join(secrets.choice(letters) for _ in range(43)),
+    )
+
+
+def _parameters(account: WeChatAccount, simulator_url: str) -> dict[str, str]:
+    return {
+        "AppId": account.app_id,
+        "Architecture": deploy.HOST_ARCHITECTURE,
+        "WeChatApiHosts": simulator_url,
+        "AllowLoopbackSubscribers": "true",
+    }
+
+
+def _describe(
+    aws: Emulator,
+    account: WeChatAccount,
+    outputs: dict[str, str],
+    simulator_url: str,
+    receiver_url: str,
+) -> StackInfo:
+    # By path, not by host name: a resolver need not know names below localhost. The stage is
+    # $default, so no segment names it and the signed path has no sign that needs escaping.
+    api_url = f"{aws.url}/_aws/execute-api/{outputs['ApiId']}"
+    return StackInfo(
+        api_url=api_url,
+        push_url=f"{api_url}/wechat/push",
+        simulator_url=simulator_url,
+        receiver_url=receiver_url,
+        page_url=simulator_url,
+        aws_endpoint_url=aws.url,
+        region=emulator.REGION,
+        access_key_id=aws.access_key_id,
+        secret_access_key=aws.secret_access_key,
+        app_id=account.app_id,
+        push_token=account.push_token,
+        encoding_aes_key=account.encoding_aes_key,
+        stack_name=deploy.STACK_NAME,
+        outputs=outputs,
+    )
+
+
+def _put_secrets(aws: Emulator, account: WeChatAccount, outputs: dict[str, str]) -> None:
+    push = {"token": account.push_token, "encoding_aes_key": account.encoding_aes_key}
+    app = {"app_id": account.app_id, "app_secret": account.app_secret}
+    manager = aws.client("secretsmanager")
+    for output, secret in (("PushSecretArn", push), ("AppSecretArn", app)):
+        manager.put_secret_value(SecretId=outputs[output], SecretString=json.dumps(secret))
+
+
+def _configure_simulator(info: StackInfo, account: WeChatAccount) -> None:
+    settings = {
+        "app_id": account.app_id,
+        "app_secret": account.app_secret,
+        "push_url": info.push_url,
+        "token": account.push_token,
+        "encoding_aes_key": account.encoding_aes_key,
+        "mode": "secure",
+        "format": "xml",
+    }
+    answer = requests.put(f"{info.simulator_url}/_sim/config", json=settings, timeout=10)
+    if not answer.ok:
+        raise StackError(f"the simulator refused its settings: {answer.status_code}")
+
+
+def _stop(state: StateDirectory) -> None:
+    with _undisturbed():
+        for name in SERVICES:
+            Service(state, name).stop()
+        state.forget()
+        state.clear("tmp", "s3")
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let an impatient second Ctrl-C wait until everything is stopped."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def print_status(state: StateDirectory) -> int:
+    """Say what runs and where; 1 when the stack is down."""
+    for name in SERVICES:
+        running = "running" if Service(state, name).is_running() else "stopped"
+        print(f"{name:10} {running:8} {state.log(name)}")
+    if not is_up(state):
+        print("the stack is down: `make up` brings it up")
+        return 1
+    info = state.read()
+    for name in ("api_url", "push_url", "simulator_url", "receiver_url", "page_url"):
+        print(f"{name:14} {getattr(info, name)}")
+    print(f"{'credentials':14} {state.stack_file}")
+    return 0
+
+
+def _print_logs(state: StateDirectory) -> int:
+    if is_up(state):
+        function_logs.save(state, state.read())
+    for log in sorted(state.directory("logs").glob("*.log")):
+        print(f"==> {log}")
+        print("\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]))
+    return 0
+
+
+def _up(state: StateDirectory) -> int:
+    up(state, Progress())
+    return print_status(state)
+
+
+def _down(state: StateDirectory) -> int:
+    down(state)
+    print("the stack is down")
+    return 0
+
+
+COMMANDS: dict[str, tuple[Callable[[StateDirectory], int], str]] = {
+    "up": (_up, "bring the stack up in the background"),
+    "down": (_down, "stop it and forget its state"),
+    "status": (print_status, "what runs, and where"),
+    "logs": (_print_logs, "the last lines of every log"),
+}
+
+
+def reporting(state: StateDirectory, command: Callable[[StateDirectory], int]) -> int:
+    """Run `command`; a failure's reason is the last line. Returns the exit status.
+
+    SIGTERM and SIGHUP end it like Ctrl-C, so that whatever it started is cleaned up.
+    """
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        return command(state)
+    except StackError as error:
+        print(f"failed: {error} (logs: {state.path / 'logs'})", flush=True)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    return 1
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="local.stack",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, (_run, summary) in COMMANDS.items():
+        commands.add_parser(name, help=summary)
+    command, _summary = COMMANDS[parser.parse_args(arguments).command]
+    return reporting(StateDirectory.from_environment(), command)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

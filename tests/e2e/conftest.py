@@ -1,0 +1,43 @@
+"""The deployed stack for end-to-end tests: brought up once per session, in a directory of its own.
+
+A stack that is up there already (`LOCAL_DIR=.local/test make up`) is used and left as it was.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local import stack as local_stack
+from local.clients import ApiClient, ReceiverClient, SimulatorClient
+from local.state import StackInfo, StateDirectory
+
+TEST_DIRECTORY = ".local/test"
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[StackInfo]:
+    """Where everything is. Setting up may take a minute."""
+    state = StateDirectory.from_environment({"LOCAL_DIR": TEST_DIRECTORY})
+    found_up = local_stack.is_up(state)
+    info = local_stack.up(state, local_stack.Progress())
+    yield info
+    if not found_up:
+        local_stack.down(state)
+
+
+@pytest.fixture(scope="session")
+def api(stack: StackInfo) -> ApiClient:
+    """The platform's back end, with credentials that may do everything."""
+    return ApiClient.of(stack)
+
+
+@pytest.fixture(scope="session")
+def simulator(stack: StackInfo) -> SimulatorClient:
+    """WeChat and the buyers' phones."""
+    return SimulatorClient(stack.simulator_url)
+
+
+@pytest.fixture(scope="session")
+def receiver(stack: StackInfo) -> ReceiverClient:
+    """A merchant's system."""
+    return ReceiverClient(stack.receiver_url)
