@@ -1,0 +1,55 @@
+"""Fans every event out: conversation window, transcript, one delivery per subscription."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from wechat_kf.aws.clients import dynamodb_client, sqs_client
+from wechat_kf.aws.conversations_table import ConversationsTable
+from wechat_kf.aws.fifo_batch import Record, VisibilityQueue, process_fifo_batch
+from wechat_kf.aws.messages_table import MessagesTable
+from wechat_kf.aws.queues import DeliverySqsQueue, event_from_body
+from wechat_kf.aws.subscriptions_table import CachedSubscriptions, SubscriptionsTable
+from wechat_kf.config import load_settings
+from wechat_kf.domain.clock import now_ms
+from wechat_kf.domain.fanout import FanOut
+from wechat_kf.observability import logger
+
+
+@dataclass(frozen=True, slots=True)
+class InboundSettings:
+    """Environment of the inbound function."""
+
+    inbound_queue_url: str
+    deliveries_queue_url: str
+    conversations_table: str
+    messages_table: str
+    subscriptions_table: str
+    transcript_retention_days: int
+
+
+SETTINGS = load_settings(InboundSettings)
+DYNAMODB, SQS = dynamodb_client(), sqs_client()
+QUEUE = VisibilityQueue(SQS, SETTINGS.inbound_queue_url)
+FAN_OUT = FanOut(
+    conversations=ConversationsTable(DYNAMODB, SETTINGS.conversations_table),
+    transcript=MessagesTable(
+        DYNAMODB, SETTINGS.messages_table, SETTINGS.transcript_retention_days, now_ms
+    ),
+    subscriptions=CachedSubscriptions(
+        SubscriptionsTable(DYNAMODB, SETTINGS.subscriptions_table), now_ms
+    ),
+    deliveries=DeliverySqsQueue(SQS, SETTINGS.deliveries_queue_url),
+    clock=now_ms,
+)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """A batch of the inbound queue; reports what must come again."""
+    return process_fifo_batch(event, fan_out, queue=QUEUE, logger=logger)
+
+
+def fan_out(record: Record) -> None:
+    """One event, safe to repeat."""
+    FAN_OUT.handle(event_from_body(record.body))

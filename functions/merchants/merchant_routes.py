@@ -1,0 +1,157 @@
+"""Routes of /merchants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+
+from wechat_kf.domain.contact_button import contact_button
+from wechat_kf.domain.merchant import MerchantStatus
+from wechat_kf.domain.merchant_admin import MerchantAdmin, MerchantChange, MerchantQuery
+from wechat_kf.domain.merchant_sync import MerchantSync
+from wechat_kf.domain.registration import Registrar
+from wechat_kf.http.answers import answers
+from wechat_kf.http.merchant_models import (
+    ChangeMerchantRequest,
+    ContactButtonResponse,
+    MerchantPage,
+    MerchantResponse,
+    RegisterMerchantRequest,
+    SyncResponse,
+)
+
+BusinessId = Annotated[
+    str,
+    Path(pattern=r"^[0-9]{1,20}$", description="WeChat's business id", examples=["42"]),
+]
+Filter = Annotated[str | None, Query(min_length=1, max_length=128)]
+
+
+@dataclass(frozen=True, slots=True)
+class MerchantUseCases:
+    """What the routes call."""
+
+    registrar: Registrar
+    admin: MerchantAdmin
+    sync: MerchantSync
+
+
+def build_router(use_cases: MerchantUseCases) -> APIGatewayHttpRouter:
+    """The routes that register, read, change and reconcile merchants."""
+    router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
+
+    @router.post(
+        "/merchants",
+        summary="Register a merchant",
+        operation_id="registerMerchant",
+        tags=["merchants"],
+        responses=answers(
+            {
+                201: ("opened at WeChat by this call", MerchantResponse),
+                200: ("it was ours already, or WeChat had it; returned as it is", MerchantResponse),
+            },
+            problems=(400, 403, 409, 413),
+        ),
+    )
+    def register(body: Annotated[RegisterMerchantRequest, Body()]) -> Response[MerchantResponse]:
+        """Open a sub-merchant at WeChat. Safe to repeat after any failure."""
+        merchant, created = use_cases.registrar.register(body.to_domain())
+        return Response(
+            status_code=201 if created else 200,
+            content_type="application/json",
+            body=MerchantResponse.of(merchant),
+            headers={"Location": f"/merchants/{merchant.business_id}"},
+        )
+
+    @router.get(
+        "/merchants",
+        summary="List or find merchants",
+        operation_id="listMerchants",
+        tags=["merchants"],
+        responses=answers({200: ("a page", MerchantPage)}, problems=(400,)),
+    )
+    def list_merchants(
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        cursor: Annotated[str | None, Query(max_length=512)] = None,
+        account_name: Filter = None,
+        external_id: Filter = None,
+    ) -> MerchantPage:
+        """All merchants, page after page; with a filter the one that matches, if any."""
+        query = MerchantQuery(limit, cursor, account_name, external_id)
+        return MerchantPage.of(use_cases.admin.search(query))
+
+    @router.post(
+        "/merchants/sync",
+        summary="Reconcile with WeChat's list",
+        operation_id="syncMerchants",
+        tags=["merchants"],
+        responses=answers({200: ("what was found and done", SyncResponse)}, problems=(403,)),
+    )
+    def sync() -> SyncResponse:
+        """Adopt what was registered elsewhere, correct names and icons, report what is gone."""
+        return SyncResponse.of(use_cases.sync.run())
+
+    @router.get(
+        "/merchants/<business_id>",
+        summary="Read a merchant",
+        operation_id="readMerchant",
+        tags=["merchants"],
+        responses=answers({200: ("the merchant", MerchantResponse)}, problems=(400, 404)),
+    )
+    def read(business_id: BusinessId) -> MerchantResponse:
+        return MerchantResponse.of(use_cases.admin.get(business_id))
+
+    @router.patch(
+        "/merchants/<business_id>",
+        summary="Change a merchant",
+        operation_id="changeMerchant",
+        tags=["merchants"],
+        responses=answers(
+            {200: ("the merchant as it is now", MerchantResponse)},
+            problems=(400, 403, 404, 409, 413),
+        ),
+    )
+    def change(
+        business_id: BusinessId, body: Annotated[ChangeMerchantRequest, Body()]
+    ) -> MerchantResponse:
+        """Change what is given; WeChat is told only what differs there. Safe to repeat."""
+        return MerchantResponse.of(use_cases.admin.change(business_id, body.to_domain()))
+
+    @router.delete(
+        "/merchants/<business_id>",
+        summary="Deactivate a merchant",
+        operation_id="deactivateMerchant",
+        tags=["merchants"],
+        responses=answers(
+            {200: ("the merchant, inactive now", MerchantResponse)}, problems=(400, 404)
+        ),
+    )
+    def deactivate(business_id: BusinessId) -> MerchantResponse:
+        """Set a merchant aside, on our side only: WeChat has no delete.
+
+        It gets no contact button and may not send. What its buyers still write goes on being
+        delivered, to its own subscriptions and those of `*`. `PATCH` with `status` active takes it
+        back.
+        """
+        change = MerchantChange(status=MerchantStatus.INACTIVE)
+        return MerchantResponse.of(use_cases.admin.change(business_id, change))
+
+    @router.get(
+        "/merchants/<business_id>/contact-button",
+        summary="The contact button of a merchant",
+        operation_id="contactButton",
+        tags=["merchants"],
+        responses=answers(
+            {200: ("attributes and WXML", ContactButtonResponse)}, problems=(400, 404, 409)
+        ),
+    )
+    def button(business_id: BusinessId) -> ContactButtonResponse:
+        """What to write on `<button open-type="contact">` in the Mini Program."""
+        merchant = use_cases.admin.get(business_id)
+        return ContactButtonResponse.of(merchant.business_id, contact_button(merchant))
+
+    return router

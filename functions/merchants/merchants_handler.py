@@ -1,0 +1,80 @@
+"""Sub-merchants, their subscriptions, their contact button; and every request no route wants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import merchant_routes
+import subscription_routes
+
+from wechat_kf.aws.clients import dynamodb_client, lambda_client, sqs_client
+from wechat_kf.aws.merchants_table import MerchantsTable
+from wechat_kf.aws.queues import DeliverySqsQueue
+from wechat_kf.aws.subscriptions_table import SubscriptionsTable
+from wechat_kf.aws.token_function import TokenFunction
+from wechat_kf.aws.tokens_table import TokensTable
+from wechat_kf.channel.client import WeChatSettings, create_client
+from wechat_kf.channel.directory import WeChatDirectory
+from wechat_kf.config import load_settings
+from wechat_kf.domain.access_token import TokenProvider
+from wechat_kf.domain.clock import now_ms
+from wechat_kf.domain.merchant_admin import MerchantAdmin
+from wechat_kf.domain.merchant_sync import MerchantSync
+from wechat_kf.domain.registration import Registrar
+from wechat_kf.domain.subscribing import Subscriptions
+from wechat_kf.http.app import create_app
+from wechat_kf.http.unrouted import refuse_unrouted
+from wechat_kf.subscribers.targets import TargetRules
+
+
+@dataclass(frozen=True, slots=True)
+class MerchantsSettings:
+    """Environment of the merchants function."""
+
+    app_id: str
+    merchants_table: str
+    subscriptions_table: str
+    deliveries_queue_url: str
+    tokens_table: str
+    token_function: str
+    event_bus_name: str
+    subscriber_queue_name_pattern: str
+    allow_loopback_subscribers: bool = False
+
+
+SETTINGS = load_settings(MerchantsSettings)
+DYNAMODB = dynamodb_client()
+STORE = MerchantsTable(DYNAMODB, SETTINGS.merchants_table)
+TOKENS = TokenProvider(
+    TokensTable(DYNAMODB, SETTINGS.tokens_table, SETTINGS.app_id),
+    TokenFunction(lambda_client(), SETTINGS.token_function),
+    now_ms,
+)
+DIRECTORY = WeChatDirectory(create_client(load_settings(WeChatSettings), TOKENS))
+USE_CASES = merchant_routes.MerchantUseCases(
+    registrar=Registrar(STORE, DIRECTORY, now_ms),
+    admin=MerchantAdmin(STORE, DIRECTORY, now_ms),
+    sync=MerchantSync(STORE, DIRECTORY, now_ms),
+)
+SUBSCRIPTIONS = Subscriptions(
+    store=SubscriptionsTable(DYNAMODB, SETTINGS.subscriptions_table),
+    deliveries=DeliverySqsQueue(sqs_client(), SETTINGS.deliveries_queue_url),
+    clock=now_ms,
+    app_id=SETTINGS.app_id,
+)
+TARGETS = TargetRules(
+    own_queue_url=SETTINGS.deliveries_queue_url,
+    queue_name_pattern=SETTINGS.subscriber_queue_name_pattern,
+    event_bus_name=SETTINGS.event_bus_name,
+    allow_loopback=SETTINGS.allow_loopback_subscribers,
+)
+
+APP = create_app()
+APP.include_router(merchant_routes.build_router(USE_CASES))
+APP.include_router(subscription_routes.build_router(SUBSCRIPTIONS, TARGETS))
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """API Gateway HTTP API, payload format 2.0. Also the target of its `$default` route."""
+    return refuse_unrouted(event) or APP.resolve(event, context)

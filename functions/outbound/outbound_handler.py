@@ -1,0 +1,62 @@
+"""Sends queued messages to WeChat: claim, call, record the outcome, tell the subscribers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from wechat_kf.aws.clients import dynamodb_client, lambda_client, sqs_client
+from wechat_kf.aws.fifo_batch import Record, VisibilityQueue, process_fifo_batch
+from wechat_kf.aws.messages_table import MessagesTable
+from wechat_kf.aws.queues import EventSqsQueue, outbound_from_body
+from wechat_kf.aws.token_function import TokenFunction
+from wechat_kf.aws.tokens_table import TokensTable
+from wechat_kf.channel.client import WeChatSettings, create_client
+from wechat_kf.channel.outbound import WeChatSender
+from wechat_kf.config import load_settings
+from wechat_kf.domain.access_token import TokenProvider
+from wechat_kf.domain.clock import now_ms
+from wechat_kf.domain.sending import Attempt
+from wechat_kf.observability import logger
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundSettings:
+    """Environment of the outbound function."""
+
+    app_id: str
+    outbound_queue_url: str
+    inbound_queue_url: str
+    messages_table: str
+    tokens_table: str
+    token_function: str
+    transcript_retention_days: int
+
+
+SETTINGS = load_settings(OutboundSettings)
+DYNAMODB, SQS = dynamodb_client(), sqs_client()
+QUEUE = VisibilityQueue(SQS, SETTINGS.outbound_queue_url)
+TOKENS = TokenProvider(
+    TokensTable(DYNAMODB, SETTINGS.tokens_table, SETTINGS.app_id),
+    TokenFunction(lambda_client(), SETTINGS.token_function),
+    now_ms,
+)
+ATTEMPT = Attempt(
+    store=MessagesTable(
+        DYNAMODB, SETTINGS.messages_table, SETTINGS.transcript_retention_days, now_ms
+    ),
+    sender=WeChatSender(create_client(load_settings(WeChatSettings), TOKENS)),
+    events=EventSqsQueue(SQS, SETTINGS.inbound_queue_url),
+    clock=now_ms,
+    app_id=SETTINGS.app_id,
+)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """A batch of the outbound queue; reports what must wait."""
+    return process_fifo_batch(event, send, queue=QUEUE, workers=5, logger=logger)
+
+
+def send(record: Record) -> None:
+    """One attempt at one message."""
+    ATTEMPT.attempt(*outbound_from_body(record.body))

@@ -1,0 +1,82 @@
+"""Takes WeChat's pushes in: verify, decrypt, parse, enqueue, answer.
+
+`success` is answered only when the event is safe in the queue. A request that is not WeChat's is
+answered 403 (413 when too large) and nothing of it is queued; when the queue does not take the
+event the answer is 500, so that WeChat tries again.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+from wechat_kf.wechat.push import PushMode, PushRefusedError, Refusal
+
+from wechat_kf.aws.clients import push_clients
+from wechat_kf.aws.queues import EventSqsQueue
+from wechat_kf.aws.secrets import SecretCache
+from wechat_kf.channel.receiver import PushPolicy, PushReceiver
+from wechat_kf.config import load_settings
+from wechat_kf.domain.clock import now_ms
+from wechat_kf.errors import UnavailableError
+from wechat_kf.observability import count, logger
+
+
+@dataclass(frozen=True, slots=True)
+class PushSettings:
+    """Environment of the push function."""
+
+    app_id: str
+    push_secret_arn: str
+    inbound_queue_url: str
+    push_mode: str = "secure"
+    push_max_age_seconds: int = 600
+
+
+SETTINGS = load_settings(PushSettings)
+SQS, SECRETS_MANAGER = push_clients()
+RECEIVER = PushReceiver(
+    PushPolicy(
+        app_id=SETTINGS.app_id,
+        mode=PushMode(SETTINGS.push_mode),
+        max_age_seconds=SETTINGS.push_max_age_seconds or None,
+    ),
+    SecretCache(SECRETS_MANAGER, SETTINGS.push_secret_arn, now_ms),
+    EventSqsQueue(SQS, SETTINGS.inbound_queue_url),
+)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """GET verifies the URL, POST is a push (API Gateway HTTP API, payload format 2.0)."""
+    query = event.get("queryStringParameters") or {}
+    try:
+        if event["requestContext"]["http"]["method"] == "GET":
+            return _answer(200, RECEIVER.verify(query))
+        accepted = RECEIVER.receive(_body(event), query)
+    except PushRefusedError as error:
+        count("PushRefused", reason=error.refusal)
+        logger.warning("push refused", reason=error.refusal)
+        return _answer(413 if error.refusal is Refusal.TOO_LARGE else 403, "refused")
+    except UnavailableError as error:
+        count("PushNotQueued")
+        logger.error("push not queued", reason=error.detail)
+        return _answer(500, "try again")
+    logger.info("push accepted", event_type=accepted.type, event_id=accepted.id)
+    return _answer(200, "success")
+
+
+def _body(event: dict[str, Any]) -> bytes:
+    body = event.get("body") or ""
+    if event.get("isBase64Encoded"):
+        # The gateway's own wrapping: its text is always valid, and the opener judges the content.
+        return base64.b64decode(body)
+    return str(body).encode("utf-8", "surrogatepass")
+
+
+def _answer(status: int, body: str) -> dict[str, Any]:
+    return {
+        "statusCode": status,
+        "headers": {"Content-Type": "text/plain; charset=utf-8"},
+        "body": body,
+    }

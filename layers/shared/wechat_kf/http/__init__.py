@@ -1,0 +1,1 @@
+"""Our HTTP API's own side: request models, problem responses, paging."""

@@ -1,0 +1,56 @@
+"""The resolver every HTTP function starts from: validation on, errors as problem documents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.openapi.exceptions import (
+    RequestUnsupportedContentType,
+    RequestValidationError,
+)
+
+from wechat_kf.errors import AppError
+from wechat_kf.http import problems
+from wechat_kf.observability import logger
+from wechat_kf.wechat.errors import WeChatError
+
+
+def create_app() -> APIGatewayHttpResolver:
+    """A resolver whose every answer that is not a success is a problem document."""
+    app = APIGatewayHttpResolver(enable_validation=True)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(error: RequestValidationError) -> Response[str]:
+        return problems.of_validation(list(error.errors()))
+
+    @app.exception_handler(RequestUnsupportedContentType)
+    def not_json(_: RequestUnsupportedContentType) -> Response[str]:
+        return problems.problem(415, "unsupported_media_type", "the body must be application/json")
+
+    # Both come from reading a body: what is no UTF-8, and JSON nested beyond all measure.
+    @app.exception_handler([UnicodeDecodeError, RecursionError])
+    def unreadable(_: Exception) -> Response[str]:
+        return problems.problem(400, "invalid_request", "body: is not readable JSON", field="body")
+
+    @app.exception_handler(AppError)
+    def refused(error: AppError) -> Response[str]:
+        logger.info("request refused", code=error.code)
+        return problems.of_app_error(error)
+
+    @app.exception_handler(WeChatError)
+    def wechat_refused(error: WeChatError) -> Response[str]:
+        logger.warning("wechat refused", code=error.code, rid=getattr(error, "rid", None))
+        return problems.of_wechat_error(error)
+
+    @app.exception_handler(Exception)
+    def unforeseen(error: Exception) -> Response[str]:
+        # Not the message: it may hold what the caller sent.
+        logger.error("unforeseen fault", error_type=type(error).__name__, exc_info=error)
+        return problems.problem(500, "internal_error", "an unforeseen fault; it has been logged")
+
+    @app.not_found
+    def unrouted(_: Any) -> Response[str]:
+        return problems.problem(404, "no_such_route", "no such route")
+
+    return app

@@ -1,0 +1,179 @@
+"""Request and response bodies of the subscriptions routes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from wechat_kf.domain.clock import rfc3339
+from wechat_kf.domain.event import EventType
+from wechat_kf.domain.subscription import Subscription, SubscriptionStatus, Target, TargetType
+
+Url = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+
+
+class WebhookTarget(BaseModel):
+    """An HTTPS endpoint with a public host name; events are POSTed to it, signed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["webhook"]
+    url: Url = Field(examples=["https://shop.example.com/hooks/wechat"])
+
+
+class QueueTarget(BaseModel):
+    """An SQS queue in this account and region, of an allowed name; FIFO queues keep order."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["queue"]
+    queue_url: Url
+
+
+class EventBusTarget(BaseModel):
+    """The bundle's own EventBridge bus."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["event_bus"]
+
+
+AnyTarget = Annotated[WebhookTarget | QueueTarget | EventBusTarget, Field(discriminator="type")]
+EventTypes = Annotated[
+    list[EventType],
+    Field(max_length=len(EventType), description="which events to send; empty means all"),
+]
+
+
+class CreateSubscriptionRequest(BaseModel):
+    """Where a merchant's events go, and which."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    target: AnyTarget
+    event_types: EventTypes = []
+
+
+class ChangeSubscriptionRequest(BaseModel):
+    """What is absent stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event_types: EventTypes | None = None
+    status: Literal["active", "paused"] | None = Field(
+        None,
+        description="paused: events wait, each for up to 24 hours; active: resume, also after "
+        "the subscription was paused or disabled by its failures",
+    )
+
+    @model_validator(mode="after")
+    def _some_change(self) -> ChangeSubscriptionRequest:
+        if self.event_types is None and self.status is None:
+            raise ValueError("event_types or status is needed")
+        return self
+
+    @property
+    def chosen_status(self) -> SubscriptionStatus | None:
+        return SubscriptionStatus(self.status) if self.status else None
+
+    @property
+    def chosen_types(self) -> frozenset[str] | None:
+        return None if self.event_types is None else frozenset(self.event_types)
+
+
+class HealthResponse(BaseModel):
+    """How deliveries go. `next_attempt_at` is set while the circuit breaker holds calls back."""
+
+    failures_in_a_row: int
+    failing_since: str | None
+    next_attempt_at: str | None
+
+    @classmethod
+    def of(cls, subscription: Subscription) -> HealthResponse:
+        circuit = subscription.circuit
+        return cls(
+            failures_in_a_row=circuit.failures,
+            failing_since=_instant(circuit.failing_since),
+            next_attempt_at=_instant(circuit.open_until),
+        )
+
+
+class SubscriptionResponse(BaseModel):
+    """A subscription as the API shows it. Its secret is shown when it is made, and never again."""
+
+    subscription_id: str
+    business_id: str
+    target: AnyTarget
+    event_types: list[str] = Field(description="empty means all")
+    status: str = Field(description="active, paused or disabled")
+    status_reason: str | None
+    created_at: str
+    health: HealthResponse
+
+    @classmethod
+    def of(cls, subscription: Subscription) -> SubscriptionResponse:
+        return cls(
+            subscription_id=subscription.subscription_id,
+            business_id=subscription.business_id,
+            target=_shown(subscription.target),
+            event_types=sorted(subscription.event_types),
+            status=subscription.status,
+            status_reason=subscription.status_reason or None,
+            created_at=rfc3339(subscription.created_at),
+            health=HealthResponse.of(subscription),
+        )
+
+
+class CreatedSubscriptionResponse(SubscriptionResponse):
+    """A new subscription with the secret that its webhooks are signed with."""
+
+    secret: str | None = Field(
+        repr=False, description="whsec_ and base64, shown only here; null unless a webhook"
+    )
+
+    @classmethod
+    def of(cls, subscription: Subscription) -> CreatedSubscriptionResponse:
+        shown = SubscriptionResponse.of(subscription)
+        return cls(**shown.model_dump(), secret=next(iter(subscription.secrets), None))
+
+
+class RotatedSecretResponse(BaseModel):
+    """Until `previous_secret_until`, webhooks carry the signatures of both secrets."""
+
+    secret: str = Field(repr=False, description="whsec_ and base64; shown only here")
+    previous_secret_until: str
+
+    @classmethod
+    def of(cls, subscription: Subscription) -> RotatedSecretResponse:
+        return cls(
+            secret=subscription.secrets[0],
+            previous_secret_until=rfc3339(subscription.previous_secret_until),
+        )
+
+
+class SubscriptionList(BaseModel):
+    """All subscriptions of a merchant: there are few, so there is one page."""
+
+    items: list[SubscriptionResponse]
+    next_cursor: None = None
+
+
+class TestEventResponse(BaseModel):
+    """The test event's id, as the subscriber will see it."""
+
+    event_id: str
+
+
+def _shown(target: Target) -> AnyTarget:
+    match target.type:
+        case TargetType.WEBHOOK:
+            return WebhookTarget(type="webhook", url=target.address)
+        case TargetType.QUEUE:
+            return QueueTarget(type="queue", queue_url=target.address)
+        case TargetType.EVENT_BUS:
+            return EventBusTarget(type="event_bus")
+
+
+def _instant(at_ms: int) -> str | None:
+    return rfc3339(at_ms) if at_ms else None
