@@ -117,31 +117,53 @@ def aws_client(stack: StackInfo, service: Any) -> Any:
     )
 
 
+class PushRefusedError(Exception):
+    """The bundle did not answer a push with `success`."""
+
+
 @dataclass(frozen=True, slots=True)
 class SimulatorClient:
-    """WeChat as the simulator plays it, and the buyers' phones."""
+    """WeChat as the simulator plays it, and the buyers' phones. `GET /_sim` lists all it can do.
+
+    `manner` says how one push is made, where it differs from the settings: `mode`, `format`, and
+    `wait` (false: do not wait for its answer). Raises PushRefusedError when the answer is bad.
+    """
 
     url: str
 
     def configure(self, **settings: Any) -> None:
-        """Change `mode`, `format`, the push URL or the keys; what is not named stays."""
-        self._call("PUT", "/_sim/config", settings)
+        """Change settings; what is not named stays."""
+        self.call("PUT", "/_sim/config", settings)
 
-    def enter(self, openid: str, business_id: str) -> None:
+    def verify_url(self) -> bool:
+        """What WeChat does when the push URL is saved; whether the answer was right."""
+        verified: bool = self.call("POST", "/_sim/verify-url")["verified"]
+        return verified
+
+    def enter(self, openid: str, business_id: str, **manner: Any) -> dict[str, Any]:
         """The buyer opens the conversation with a merchant; pushed before this returns."""
-        self._call("POST", f"/_sim/buyers/{openid}/enter", {"business_id": business_id})
+        return self._act(openid, "enter", {"business_id": business_id, **manner})
 
-    def say(self, openid: str, business_id: str, text: str) -> None:
+    def say(self, openid: str, business_id: str, text: str, **manner: Any) -> dict[str, Any]:
         """The buyer sends a text; pushed before this returns."""
-        body = {"business_id": business_id, "text": text}
-        self._call("POST", f"/_sim/buyers/{openid}/messages", body)
+        return self._act(openid, "text", {"business_id": business_id, "content": text, **manner})
 
-    def phone(self, openid: str) -> list[dict[str, Any]]:
-        """What the buyer sees, oldest first."""
-        items: list[dict[str, Any]] = self._call("GET", f"/_sim/buyers/{openid}/messages")["items"]
+    def messages(self, openid: str) -> list[dict[str, Any]]:
+        """What the buyer sees, oldest first: `nickname`, `sender`, `msgtype`, `text`, …"""
+        answer = self.call("GET", f"/_sim/buyers/{openid}/messages")
+        items: list[dict[str, Any]] = answer["items"]
         return items
 
-    def _call(self, method: str, path: str, json: Any = None) -> Any:
+    def call(self, method: str, path: str, json: Any = None) -> dict[str, Any]:
+        """Any call of the control API. Raises `requests.HTTPError` with the simulator's reason."""
         answer = requests.request(method, self.url + path, json=json, timeout=TIMEOUT_SECONDS)
-        answer.raise_for_status()
-        return answer.json()
+        if not answer.ok:
+            raise requests.HTTPError(f"{method} {path}: {answer.text}", response=answer)
+        document: dict[str, Any] = answer.json()
+        return document
+
+    def _act(self, openid: str, action: str, order: dict[str, Any]) -> dict[str, Any]:
+        outcome = self.call("POST", f"/_sim/buyers/{openid}/{action}", order)
+        if outcome["accepted"] is False:
+            raise PushRefusedError(f"the push was not accepted: {outcome['attempts']}")
+        return outcome

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from local.emulator import REGION, Emulator, plain_environment
 from local.errors import StackError
 from local.processes import last_line
@@ -64,8 +66,27 @@ def deploy(state: StateDirectory, emulator: Emulator, parameters: Mapping[str, s
     command = _sam(state, arguments, emulator.client_environment())
     try:
         command.wait()
+    except StackError as error:
+        refusal = _refusal(emulator)
+        raise StackError(f"{command.name} failed: {refusal}" if refusal else str(error)) from None
     finally:
         command.abandon()
+
+
+def _refusal(emulator: Emulator) -> str | None:
+    """The first resource CloudFormation could not make, and why: SAM's last line does not say."""
+    pages = emulator.client("cloudformation").get_paginator("describe_stack_events")
+    try:
+        events = [
+            one for page in pages.paginate(StackName=STACK_NAME) for one in page["StackEvents"]
+        ]
+    except (BotoCoreError, ClientError):
+        return None
+    failed = [event for event in events if event["ResourceStatus"].endswith("FAILED")]
+    if not failed:
+        return None
+    first = min(failed, key=lambda event: event["Timestamp"])
+    return f"{first['LogicalResourceId']}: {first['ResourceStatusReason']}"
 
 
 def outputs(emulator: Emulator) -> dict[str, str]:

@@ -91,6 +91,7 @@ def start(state: StateDirectory) -> Emulator:
             "CLOUDTRAIL_RECORDING": os.environ.get("CLOUDTRAIL_RECORDING", "0"),
             "S3_DATA_DIR": str(state.directory("s3")),
             "TMPDIR": str(state.directory("tmp")),
+            "STATE_DIR": str(state.directory("tmp")),
         },
     )
     return emulator

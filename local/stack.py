@@ -25,7 +25,7 @@ from local.emulator import Emulator, plain_environment
 from local.errors import StackError
 from local.processes import Service
 from local.routes import import_routes
-from local.state import StackInfo, StateDirectory
+from local.state import ROOT, StackInfo, StateDirectory
 
 SERVICES = ("emulator", "simulator", "receiver")
 READY_SECONDS = 20.0
@@ -117,7 +117,8 @@ def _building(state: StateDirectory) -> Iterator[deploy.Command]:
 
 def _start_server(state: StateDirectory, name: str, module: str) -> Service:
     service = Service(state, name)
-    service.start([sys.executable, "-m", module, "--port", "0"], plain_environment())
+    environment = {**plain_environment(), "PYTHONPATH": str(ROOT / "layers" / "shared")}
+    service.start([sys.executable, "-m", module, "--port", "0"], environment)
     return service
 
 

@@ -22,7 +22,14 @@ from typing import Any
 import requests
 
 from local import function_logs, stack
-from local.clients import ApiClient, NothingFoundError, ReceiverClient, SimulatorClient, wait_until
+from local.clients import (
+    ApiClient,
+    NothingFoundError,
+    PushRefusedError,
+    ReceiverClient,
+    SimulatorClient,
+    wait_until,
+)
 from local.errors import StackError
 from local.stack import Progress
 from local.state import StackInfo, StateDirectory
@@ -34,6 +41,13 @@ OUTCOMES = ("message.sent", "message.failed", "message.unknown")
 QUESTION_XML = "你好，这件外套还有 L 码吗？🧥😊"
 QUESTION_JSON = "另外，今天能发货吗？🚚"
 ANSWER = "亲，L 码有货，今天下单今天发出 🎁"
+
+
+class StepError(Exception):
+    """A step saw something else than promised."""
+
+
+FAILURES = (StepError, NothingFoundError, PushRefusedError, requests.RequestException)
 
 
 @dataclass(slots=True)
@@ -51,6 +65,7 @@ class Walk:
     def run(self) -> None:
         """All steps. Raises StackError at the first that fails, saying which and why."""
         steps: tuple[tuple[str, Callable[[], str]], ...] = (
+            ("verify the push URL", self._verify_url),
             ("register a merchant", self._register),
             ("subscribe a webhook", self._subscribe),
             ("enter a conversation", self._enter),
@@ -67,7 +82,7 @@ class Walk:
         for name, step in steps:
             try:
                 self.tell(step())
-            except (StepError, NothingFoundError, requests.RequestException) as error:
+            except FAILURES as error:
                 raise StackError(f"step “{name}”: {error}") from None
 
     @property
@@ -81,6 +96,11 @@ class Walk:
     @property
     def _merchant(self) -> ReceiverClient:
         return ReceiverClient(self.info.receiver_url)
+
+    def _verify_url(self) -> str:
+        if not self._buyer.verify_url():
+            raise StepError("the echo was not what WeChat expects")
+        return "WeChat has verified the push URL"
 
     def _register(self) -> str:
         account_name = f"shop_{secrets.token_hex(4)}"
@@ -97,8 +117,7 @@ class Walk:
         return "the merchant's webhook subscribed; its secret was shown once"
 
     def _enter(self) -> str:
-        self._buyer.configure(format="xml")
-        self._buyer.enter(self.openid, self.business_id)
+        self._buyer.enter(self.openid, self.business_id, mode="secure", format="xml")
         event = self._receive("wechat.kf.session.entered")
         return f"buyer {self.openid} entered; webhook told: {event['type']}"
 
@@ -109,9 +128,8 @@ class Walk:
         return self._ask(QUESTION_JSON, "json")
 
     def _ask(self, text: str, form: str) -> str:
-        self._buyer.configure(format=form)
         start = time.monotonic()
-        self._buyer.say(self.openid, self.business_id, text)
+        self._buyer.say(self.openid, self.business_id, text, mode="secure", format=form)
         self._receive("wechat.kf.message.received", text)
         took = time.monotonic() - start
         return f"「{text}」 as encrypted {form.upper()}; webhook verified {took:.1f} s later"
@@ -140,7 +158,7 @@ class Walk:
 
     def _show(self) -> str:
         def shown() -> dict[str, Any] | None:
-            phone = self._buyer.phone(self.openid)
+            phone = self._buyer.messages(self.openid)
             return next((message for message in phone if message["text"] == ANSWER), None)
 
         message = wait_until(shown, PATIENCE_SECONDS, "answer on the buyer's phone")
@@ -201,10 +219,6 @@ class Walk:
         if media_type != "application/problem+json" or problem.get("field") != "message":
             raise StepError(f"answered {media_type}: {problem}")
         return f"a bad API body: 400, problem JSON naming the field “{problem['field']}”"
-
-
-class StepError(Exception):
-    """A step saw something else than promised."""
 
 
 def _expect(response: requests.Response, status: int) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def test_only_the_token_function_may_read_the_app_secret(template) -> None:
             role
             for role in template.resources("AWS::IAM::Role")
             for statement in template.statements(role)
-            if {"Ref": secret} in as_list(statement["Resource"])
+            if {"Fn::GetAtt": f"{secret}.Id"} in as_list(statement["Resource"])
         }
         for secret in template.resources("AWS::SecretsManager::Secret")
     }

@@ -6,8 +6,8 @@ and full URLs are never fields.
 
 from __future__ import annotations
 
-from aws_lambda_powertools import Logger, single_metric
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 logger = Logger()
 """Service name and level come from POWERTOOLS_SERVICE_NAME and LOG_LEVEL."""
@@ -16,8 +16,11 @@ logger = Logger()
 def count(name: str, **dimensions: str) -> None:
     """Emit one count at once, in CloudWatch's embedded format: a line of log, no call.
 
-    Keep dimensions bounded: every combination of values is a metric of its own.
+    It is counted in total (what alarms watch) and by `dimensions` (what tells why). Keep their
+    values few: every combination is a metric of its own.
     """
-    with single_metric(name=name, unit=MetricUnit.Count, value=1) as metric:
-        for key, value in dimensions.items():
-            metric.add_dimension(name=key, value=value)
+    metrics = EphemeralMetrics()
+    metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
+    if dimensions:
+        metrics.add_dimensions(**dimensions)
+    metrics.flush_metrics()

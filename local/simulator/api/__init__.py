@@ -1,0 +1,1 @@
+"""The endpoints of api.weixin.qq.com: each a function from a call to what WeChat answers."""
