@@ -134,6 +134,7 @@ class InMemoryMessages:
         self._clock = clock
         self._messages: dict[tuple[str, str], OutboundMessage] = {}
         self._received: dict[tuple[str, str], Event] = {}
+        self._reopened: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def add(self, message: OutboundMessage) -> OutboundMessage:
@@ -175,6 +176,20 @@ class InMemoryMessages:
             dropped = message.status.settled and not self._retention_days
             self._store(replace(message, content={}) if dropped else message)
 
+    def reopen(self, message: OutboundMessage) -> bool:
+        with self._lock:
+            stored = self._messages[message.business_id, message.message_id]
+            settled = stored.status in (Status.FAILED, Status.UNKNOWN)
+            if not settled or stored.attempts != message.attempts:
+                return False
+            self._reopened[message.message_id] = self._clock()
+            self._store(message)
+            return True
+
+    def get_many(self, business_id: str, message_ids: Sequence[str]) -> list[OutboundMessage]:
+        found = (self.get(business_id, message_id) for message_id in message_ids)
+        return [message for message in found if message]
+
     def get(self, business_id: str, message_id: str) -> OutboundMessage | None:
         message = self._messages.get((business_id, message_id))
         if message is None or self._is_over(message.accepted_at, self._retention_days or 7):
@@ -194,7 +209,9 @@ class InMemoryMessages:
 
     def overdue(self, *, now: int, limit: int) -> list[tuple[str, str]]:
         due = {
-            Status.ACCEPTED: lambda one: one.accepted_at + MINUTE,
+            Status.ACCEPTED: lambda one: (
+                self._reopened.get(one.message_id, one.accepted_at) + MINUTE
+            ),
             Status.QUEUED: lambda one: one.expires_at,
             Status.SENDING: lambda one: one.claimed_until,
         }

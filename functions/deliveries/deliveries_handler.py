@@ -12,7 +12,8 @@ from wechat_kf.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.aws.targets import TARGET_LIMITS, EventBusSubscriber, SqsSubscriber
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
-from wechat_kf.domain.dispatch import Dispatch
+from wechat_kf.domain.dispatch import Dispatch, PostponedError
+from wechat_kf.domain.event import Event
 from wechat_kf.domain.subscription import TargetType
 from wechat_kf.domain.subscription_memory import SubscriptionMemory
 from wechat_kf.observability import count, logger
@@ -34,8 +35,18 @@ class DeliveriesSettings:
     deliveries_queue_url: str
     deliveries_dead_letter_queue_url: str
     subscriptions_table: str
-    inbound_queue_url: str = ""
+    inbound_queue_url: str
     allow_loopback_subscribers: bool = False
+
+
+class Notices(EventSqsQueue):
+    """Where it is told that a subscription stopped: to its neighbours, and to the operators."""
+
+    def put(self, event: Event) -> None:
+        status, name = event.data["status"], event.data["subscription_id"]
+        logger.warning("subscription stopped", extra={"status": status, "subscription_id": name})
+        count("SubscriptionsStopped", status=status)
+        super().put(event)
 
 
 SETTINGS = load_settings(DeliveriesSettings)
@@ -54,7 +65,7 @@ DISPATCH = Dispatch(
         TargetType.EVENT_BUS: EventBusSubscriber(make_client("events", TARGET_LIMITS)),
     },
     dead_letters=DeadLetterSqsQueue(SQS, SETTINGS.deliveries_dead_letter_queue_url),
-    events=EventSqsQueue(SQS, SETTINGS.inbound_queue_url),
+    events=Notices(SQS, SETTINGS.inbound_queue_url),
     clock=now_ms,
     app_id=SETTINGS.app_id,
 )
@@ -75,12 +86,17 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def deliver(record: Record) -> None:
     """One event to one subscriber."""
     delivery = delivery_from_body(record.body)
-    fate = DISPATCH.dispatch(delivery)
-    logger.info(
-        "delivery settled",
-        fate=str(fate),
-        event_id=delivery.event.id,
-        event_type=delivery.event.type,
-        subscription_id=delivery.subscription_id,
-    )
+    facts = {
+        "event_id": delivery.event.id,
+        "event_type": delivery.event.type,
+        "subscription_id": delivery.subscription_id,
+    }
+    try:
+        fate = DISPATCH.dispatch(delivery)
+    except PostponedError as postponed:
+        wait = {"reason": postponed.reason, "delay_ms": postponed.delay_ms}
+        logger.info("delivery postponed", extra={**facts, **wait})
+        count("Deliveries", fate="postponed")
+        raise
+    logger.info("delivery settled", extra={**facts, "fate": str(fate)})
     count("Deliveries", fate=fate)

@@ -10,7 +10,7 @@ import subscription_routes
 
 from wechat_kf.aws.clients import dynamodb_client, lambda_client, sqs_client
 from wechat_kf.aws.merchants_table import MerchantsTable
-from wechat_kf.aws.queues import DeliverySqsQueue
+from wechat_kf.aws.queues import DeliverySqsQueue, EventSqsQueue
 from wechat_kf.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.aws.token_function import TokenFunction
 from wechat_kf.aws.tokens_table import TokensTable
@@ -19,12 +19,15 @@ from wechat_kf.channel.directory import WeChatDirectory
 from wechat_kf.config import load_settings
 from wechat_kf.domain.access_token import TokenProvider
 from wechat_kf.domain.clock import now_ms
+from wechat_kf.domain.event import Event
 from wechat_kf.domain.merchant_admin import MerchantAdmin
+from wechat_kf.domain.merchant_events import AnnouncedMerchants
 from wechat_kf.domain.merchant_sync import MerchantSync
 from wechat_kf.domain.registration import Registrar
 from wechat_kf.domain.subscribing import Subscriptions
 from wechat_kf.http.app import create_app
 from wechat_kf.http.unrouted import refuse_unrouted
+from wechat_kf.observability import count, logger
 from wechat_kf.subscribers.targets import TargetRules
 
 
@@ -35,6 +38,7 @@ class MerchantsSettings:
     app_id: str
     merchants_table: str
     subscriptions_table: str
+    inbound_queue_url: str
     deliveries_queue_url: str
     tokens_table: str
     token_function: str
@@ -45,7 +49,21 @@ class MerchantsSettings:
 
 SETTINGS = load_settings(MerchantsSettings)
 DYNAMODB = dynamodb_client()
-STORE = MerchantsTable(DYNAMODB, SETTINGS.merchants_table)
+SQS = sqs_client()
+
+
+def log_loss(event: Event) -> None:
+    """Nobody will hear of this change; the API still tells it."""
+    logger.error("merchant event lost", business_id=event.business_id)
+    count("MerchantEventLost")
+
+
+STORE = AnnouncedMerchants(
+    MerchantsTable(DYNAMODB, SETTINGS.merchants_table),
+    EventSqsQueue(SQS, SETTINGS.inbound_queue_url),
+    SETTINGS.app_id,
+    on_loss=log_loss,
+)
 TOKENS = TokenProvider(
     TokensTable(DYNAMODB, SETTINGS.tokens_table, SETTINGS.app_id),
     TokenFunction(lambda_client(), SETTINGS.token_function),
@@ -59,7 +77,7 @@ USE_CASES = merchant_routes.MerchantUseCases(
 )
 SUBSCRIPTIONS = Subscriptions(
     store=SubscriptionsTable(DYNAMODB, SETTINGS.subscriptions_table),
-    deliveries=DeliverySqsQueue(sqs_client(), SETTINGS.deliveries_queue_url),
+    deliveries=DeliverySqsQueue(SQS, SETTINGS.deliveries_queue_url),
     clock=now_ms,
     app_id=SETTINGS.app_id,
 )

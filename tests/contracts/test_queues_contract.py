@@ -241,6 +241,19 @@ def test_a_dead_letter_is_the_delivery_with_its_reason(resources: Resources, sqs
     assert message["MessageAttributes"]["reason"]["StringValue"] == "expired: 500"
 
 
+def test_a_replayed_delivery_that_is_given_up_again_is_a_letter_of_its_own(
+    sqs: Any, resources: Resources
+) -> None:
+    url = resources.queue("DeliveriesDeadLetterQueue")
+    queue = DeadLetterSqsQueue(sqs, url)
+    queue.put(DELIVERY, "expired")
+    queue.put(replace(DELIVERY, queued_at=DELIVERY.queued_at + 60_000), "expired")
+    counted = sqs.get_queue_attributes(
+        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+    )["Attributes"]
+    assert counted["ApproximateNumberOfMessages"] == "2"
+
+
 # -- failures
 
 

@@ -1,4 +1,4 @@
-"""Any sequence of create, crash, retry, update and sync leaves our table and WeChat in agreement."""
+"""Any sequence of create, crash, retry, update and sync leaves table and WeChat in agreement."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Wire(Exchange):
     """Takes what would be sent and answers as told."""
 
     def __init__(self, reply: Reply | str = RECEIVED) -> None:
-        super().__init__()
+        # Without Exchange's own set-up: nothing of it is used.
         self.reply = reply
         self.sent: list[Request] = []
 

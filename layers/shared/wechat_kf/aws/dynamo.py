@@ -17,10 +17,13 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from wechat_kf.aws.failures import as_unavailable
-from wechat_kf.errors import InvalidRequestError
+from wechat_kf.errors import InvalidRequestError, UnavailableError
 
 _LONGEST_KEY = 256  # characters: of 4 bytes at most, so below DynamoDB's 1 024 bytes
 _LATEST_MS = 10**14
+
+_BATCH_TRIES = 5
+"""DynamoDB may leave keys of a batch unread, when they are more than a megabyte or throttled."""
 
 Value = str | int | Sequence[str] | None
 Attributes = dict[str, Any]
@@ -64,6 +67,20 @@ class Table:
         with as_unavailable("DynamoDB"):
             answer = self.client.get_item(TableName=self.name, Key=encode(key), ConsistentRead=True)
         return decode(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, keys: Sequence[Mapping[str, Value]]) -> list[Attributes]:
+        """Those of the items (100 at most) that exist, in any order (an eventual read)."""
+        found: list[Attributes] = []
+        wanted: list[dict[str, Any]] = [encode(key) for key in keys]
+        for _ in range(_BATCH_TRIES):
+            with as_unavailable("DynamoDB"):
+                answer = self.client.batch_get_item(RequestItems={self.name: {"Keys": wanted}})
+            found += [decode(item) for item in answer["Responses"].get(self.name, ())]
+            left = answer.get("UnprocessedKeys", {}).get(self.name)
+            if not left:
+                return found
+            wanted = left["Keys"]
+        raise UnavailableError("DynamoDB did not read everything that was asked for")
 
     def put(
         self,

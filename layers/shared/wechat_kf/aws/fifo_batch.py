@@ -40,13 +40,13 @@ class Record:
 
     @classmethod
     def from_event(cls, record: Mapping[str, Any]) -> Record:
-        """A record of an SQS event."""
+        """A record of an SQS event; one of a standard queue is a group of its own."""
         attributes = record["attributes"]
         return cls(
             message_id=record["messageId"],
             receipt_handle=record["receiptHandle"],
             body=record["body"],
-            group_id=attributes["MessageGroupId"],
+            group_id=attributes.get("MessageGroupId", record["messageId"]),
             receive_count=int(attributes["ApproximateReceiveCount"]),
             sent_at_ms=int(attributes["SentTimestamp"]),
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,11 +176,40 @@ class MessagesTable:
                     ":failure": _failure_text(message.failure),
                     ":sending": Status.SENDING,
                     ":attempts": message.attempts,
+                    ":perhaps_sent": int(message.perhaps_sent),
                 },
                 condition="#attempts = :attempts AND #status IN (:sending, :status)",
             )
         except ConditionFailedError:
             raise ConflictError("another worker has recorded this attempt's outcome") from None
+
+    def reopen(self, message: OutboundMessage) -> bool:
+        """failed or unknown → accepted, with `message`'s `expires_at` and as many attempts.
+
+        False when it is not that message any more: not settled, settled as sent, or another attempt
+        was made since `message` was read. Its `overdue` time starts anew.
+        """
+        key = _key(message.business_id, message.message_id)
+        try:
+            self._table.update(
+                key,
+                "SET #status = :accepted, #settled_at = :never, #claimed_until = :never,"
+                " #expires_at = :expires_at, #unsettled = :shard, #due_at = :due_at",
+                {
+                    ":accepted": Status.ACCEPTED,
+                    ":never": 0,
+                    ":expires_at": message.expires_at,
+                    ":shard": _shard(key["id"]),
+                    ":due_at": self._clock() + QUEUEING_MS,
+                    ":failed": Status.FAILED,
+                    ":unknown": Status.UNKNOWN,
+                    ":attempts": message.attempts,
+                },
+                condition="#status IN (:failed, :unknown) AND #attempts = :attempts",
+            )
+        except ConditionFailedError:
+            return False
+        return True
 
     def get(self, business_id: str, message_id: str) -> OutboundMessage | None:
         """One message, until the end of its retention."""
@@ -187,6 +217,11 @@ class MessagesTable:
         if row is None or "status" not in row or self._expired(row):
             return None  # the second: the id of a received message, which is not for callers
         return _message(row)
+
+    def get_many(self, business_id: str, message_ids: Sequence[str]) -> list[OutboundMessage]:
+        """Those of the named messages (100 at most) that exist, in any order."""
+        rows = self._table.get_many([_key(business_id, message_id) for message_id in message_ids])
+        return [_message(row) for row in rows if not self._expired(row)]
 
     def sent_at(self, business_id: str, openid: str, *, since: int, limit: int) -> list[int]:
         """When the latest messages of a conversation were (perhaps) sent, `since` onwards.
@@ -315,14 +350,15 @@ def _item(message: OutboundMessage) -> dict[str, Value]:
         "settled_at": message.settled_at,
         "failure": _failure_text(message.failure),
         "broadcast_id": message.broadcast_id,
-        "unsettled": str(zlib.crc32(item_id.encode()) % SHARDS),
+        "perhaps_sent": int(message.perhaps_sent),
+        "unsettled": _shard(item_id),
         "due_at": message.accepted_at + QUEUEING_MS,
     }
 
 
 def _outcome(message: OutboundMessage, *, keep_content: bool) -> str:
     """The change that records what became of an attempt."""
-    written = ["status", "claimed_until", "settled_at"]
+    written = ["status", "claimed_until", "settled_at", "perhaps_sent"]
     removed = ["claim_id"]
     (written if message.failure else removed).append("failure")
     change = "SET " + ", ".join(f"#{name} = :{name}" for name in written)
@@ -331,6 +367,10 @@ def _outcome(message: OutboundMessage, *, keep_content: bool) -> str:
     else:
         removed += ["unsettled", "due_at"] if keep_content else ["unsettled", "due_at", "content"]
     return f"{change} REMOVE " + ", ".join(f"#{name}" for name in removed)
+
+
+def _shard(item_id: str) -> str:
+    return str(zlib.crc32(item_id.encode()) % SHARDS)
 
 
 def _message(row: Attributes) -> OutboundMessage:
@@ -351,6 +391,7 @@ def _message(row: Attributes) -> OutboundMessage:
         settled_at=row["settled_at"],
         failure=Failure(**from_text(failure)) if failure else None,
         broadcast_id=row.get("broadcast_id"),
+        perhaps_sent=bool(row.get("perhaps_sent")),
     )
 
 

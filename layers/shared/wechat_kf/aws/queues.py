@@ -108,12 +108,14 @@ class DeadLetterSqsQueue:
 
     def put(self, delivery: Delivery, reason: str) -> None:
         """Returns only when it is safe. Raises `UnavailableError`."""
-        attribute = {"DataType": "String", "StringValue": reason}
+        entry = _delivery_entry(delivery)
+        # A replayed delivery that fails again within five minutes is a dead letter of its own.
+        again = f"{entry['MessageDeduplicationId']}|{delivery.queued_at}"
         with as_unavailable("SQS"):
             self._client.send_message(
                 QueueUrl=self._queue_url,
-                MessageAttributes={"reason": attribute},
-                **_delivery_entry(delivery),
+                MessageAttributes={"reason": {"DataType": "String", "StringValue": reason}},
+                **{**entry, "MessageDeduplicationId": _digest(again)},
             )
 
 

@@ -38,6 +38,14 @@ class Fate(StrEnum):
     DEAD_LETTERED = "dead_lettered"
 
 
+class PostponedError(RetryLater):
+    """The delivery waits for `delay_ms`; `reason` is short and constant, for the log."""
+
+    def __init__(self, delay_ms: int, reason: str) -> None:
+        super().__init__(delay_ms)
+        self.reason = reason
+
+
 @dataclass(frozen=True, slots=True)
 class Dispatch:
     """Delivers under the rules of pause, circuit, back-off and retention. Safe to repeat."""
@@ -53,7 +61,7 @@ class Dispatch:
         """Take one delivery as far as it goes now.
 
         Raises:
-            RetryLater: it must wait, and with it what stands behind it in its conversation.
+            PostponedError: it must wait, and with it what stands behind it in its conversation.
             UnavailableError: our own table or queue failed.
         """
         subscription = self.subscriptions.get(
@@ -139,7 +147,7 @@ class Dispatch:
         left_ms = delivery.expires_at - self.clock()
         if left_ms <= 0:
             return self._give_up(delivery, f"expired: {reason}")
-        raise RetryLater(max(SECOND, min(wait_ms, left_ms)))
+        raise PostponedError(max(SECOND, min(wait_ms, left_ms)), reason)
 
     def _give_up(self, delivery: Delivery, reason: str) -> Fate:
         self.dead_letters.put(delivery, reason)
