@@ -1,8 +1,8 @@
 """WeChat customer service with sub-merchants: API client and push receiver.
 
-The package stands alone: it needs the standard library, ``requests`` (client) and
-``cryptography`` and ``defusedxml`` (pushes), and nothing of the rest of ``wechat_kf``. Import the
-module you need; this file imports none, so that receiving a push never loads the HTTP client.
+The package stands alone: it needs the standard library, ``requests`` (client) and ``cryptography``
+(pushes), and nothing of the rest of ``wechat_kf``. Import the module you need; this file imports
+none, so that receiving a push never loads the HTTP client.
 
 =================  ============================================================================
 ``client``         ``WeChatClient``: every business call, typed

@@ -15,6 +15,8 @@ import hashlib
 import hmac
 import json
 import os
+import re
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -25,7 +27,7 @@ HEADER_BYTES: Final = RANDOM_BYTES + 4
 # PKCS#7 over blocks of 32, not over AES's 16: pads of 17 to 32 are everyday ones (section 8.1).
 PADDING_BLOCK: Final = 32
 AES_BLOCK: Final = 16
-ENCODING_AES_KEY_LENGTH: Final = 43
+_ENCODING_AES_KEY: Final = re.compile(r"[A-Za-z0-9+/]{43}")
 
 
 class BodyFormat(StrEnum):
@@ -93,8 +95,8 @@ class FrameCipher:
 
         Raises FrameError. Verify the signature first: this is not an authenticated encryption.
         """
-        decryptor = self._cipher.decryptor()
-        padded = decryptor.update(_decode_base64(encrypt)) + decryptor.finalize()
+        # Whole blocks, without padding of the cipher's own: nothing is left to finalize.
+        padded = self._cipher.decryptor().update(_decode_base64(encrypt))
         return self._message_of(_unpad(padded))
 
     def encrypt(self, message: bytes, *, random: bytes | None = None) -> str:
@@ -111,15 +113,22 @@ class FrameCipher:
         end = HEADER_BYTES + int.from_bytes(frame[RANDOM_BYTES:HEADER_BYTES], "big")
         if len(frame) < HEADER_BYTES or end > len(frame):
             raise FrameError(FrameFault.WRONG_FRAME)
-        if not hmac.compare_digest(frame[end:], self._app_id):
+        if frame[end:] != self._app_id:
             raise FrameError(FrameFault.WRONG_APP_ID)
         return frame[HEADER_BYTES:end]
 
 
-def seal_reply(  # noqa: PLR0913 - the six parts of section 8.3, the swappable ones by keyword
-    cipher: FrameCipher,
-    token: str,
-    message: bytes,
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """The token and the cipher that WeChat used for a push, and expects of the answer to it."""
+
+    token: str = field(repr=False)
+    cipher: FrameCipher = field(repr=False)
+
+
+def seal_reply(  # noqa: PLR0913 - the parts of section 8.3, the swappable ones by keyword
+    seal: Seal,
+    message: str,
     *,
     timestamp: int,
     nonce: str,
@@ -129,10 +138,11 @@ def seal_reply(  # noqa: PLR0913 - the six parts of section 8.3, the swappable o
     """Return the encrypted and signed answer to a push (section 8.3).
 
     Only for answers other than `success` and the empty body, which are never encrypted.
-    `timestamp` is the time of the answer in seconds, `nonce` that of the request's query.
+    `timestamp` is the time of the answer in seconds, `nonce` that of the request's query;
+    `random` (16 bytes) is for tests.
     """
-    encrypt = cipher.encrypt(message, random=random)
-    signed = signature(token, str(timestamp), nonce, encrypt)
+    encrypt = seal.cipher.encrypt(message.encode(), random=random)
+    signed = signature(seal.token, str(timestamp), nonce, encrypt)
     if format is BodyFormat.JSON:
         sealed = {
             "Encrypt": encrypt,
@@ -155,13 +165,10 @@ def cdata(text: str) -> str:
 
 
 def _decode_key(encoding_aes_key: str) -> bytes:
+    if not _ENCODING_AES_KEY.fullmatch(encoding_aes_key):
+        raise ValueError("encoding_aes_key must be 43 base64 characters")
     # 43 characters carry 258 bits; the decoder drops the two spare ones, as WeChat's does.
-    if len(encoding_aes_key) == ENCODING_AES_KEY_LENGTH:
-        try:
-            return binascii.a2b_base64(encoding_aes_key + "=", strict_mode=True)
-        except ValueError:
-            pass
-    raise ValueError("encoding_aes_key must be 43 base64 characters") from None
+    return binascii.a2b_base64(encoding_aes_key + "=")
 
 
 def _decode_base64(encrypt: str) -> bytes:

@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from wechat_kf.wechat.crypto import (
     BodyFormat,
     FrameCipher,
     FrameError,
     FrameFault,
+    Seal,
     cdata,
     seal_reply,
     signature,
@@ -28,6 +29,7 @@ from wechat_kf.wechat.push_body import MAX_BODY_BYTES, BodyError, parse_body
 from wechat_kf.wechat.push_fields import EVENT, MAIN_ACCOUNT, Push, push_of
 
 __all__ = [
+    "EVENT",
     "MAIN_ACCOUNT",
     "MAX_BODY_BYTES",
     "BodyFormat",
@@ -43,10 +45,17 @@ __all__ = [
 MAX_PARAMETER_LENGTH: Final = 512
 MAX_TIMESTAMP_DIGITS: Final = 16
 DEFAULT_MAX_AGE_SECONDS: Final = 600
+_TRANSFER: Final = "transfer_customer_service"
 
 
 class PushMode(StrEnum):
-    """How the console is set up: 明文模式, 兼容模式, 安全模式 (section 7.0)."""
+    """What is accepted; the console's 明文模式, 兼容模式, 安全模式 (section 7.0).
+
+    PLAIN       plain pushes, and no others
+    COMPATIBLE  both kinds, of an encrypted one only what is encrypted: the mode in which to change
+                the console from plain to secure without losing a push
+    SECURE      encrypted pushes, and no others
+    """
 
     PLAIN = "plain"
     COMPATIBLE = "compatible"
@@ -97,13 +106,6 @@ class PushKeys:
     encoding_aes_key: str = field(repr=False)
 
 
-class _Signed(NamedTuple):
-    """What every signature covers besides the token."""
-
-    timestamp: str
-    nonce: str
-
-
 class PushOpener:
     """Opens pushes, and nothing that is not one.
 
@@ -129,7 +131,7 @@ class PushOpener:
             raise ValueError("every pair of push keys needs a token")
         self._mode = mode
         self._tokens = tuple(dict.fromkeys(pair.token for pair in keys))
-        self._ciphers = () if mode is PushMode.PLAIN else _ciphers(keys, app_id)
+        self._seals = () if mode is PushMode.PLAIN else _seals(keys, app_id)
         self._max_age_seconds = max_age_seconds or 0
         self._clock = clock
 
@@ -153,32 +155,16 @@ class PushOpener:
         if len(body) > MAX_BODY_BYTES:
             raise PushRefusedError(Refusal.TOO_LARGE)
         try:
-            encrypted = self._announces_encryption(query)
-            content = self._decrypt(body, query) if encrypted else self._plain(body, query)
-            return push_of(content.fields, content.format)
+            if self._announces_encryption(query):
+                return self._open_sealed(body, query)
+            return self._open_plain(body, query)
         except BodyError:
             raise PushRefusedError(Refusal.MALFORMED) from None
 
-    def seal(self, message: str, *, nonce: str, format: BodyFormat) -> str:  # noqa: A002
-        """Return `message` as the answer to a push: encrypted in secure mode, else as it is.
-
-        `nonce` is that of the push's query. For answers other than `success` and the empty one.
-        """
-        if self._mode is not PushMode.SECURE:
-            return message
-        return seal_reply(
-            self._ciphers[0],
-            self._tokens[0],
-            message.encode(),
-            timestamp=int(self._clock()),
-            nonce=nonce,
-            format=format,
-        )
-
     def _announces_encryption(self, query: Mapping[str, str]) -> bool:
-        encrypt_type = query.get("encrypt_type") or "raw"
         if self._mode is PushMode.SECURE:
             return True
+        encrypt_type = query.get("encrypt_type") or "raw"
         if encrypt_type == "aes":
             if self._mode is PushMode.PLAIN:
                 raise PushRefusedError(Refusal.ENCRYPTED)
@@ -187,16 +173,16 @@ class PushOpener:
             raise PushRefusedError(Refusal.MALFORMED)
         return False
 
-    def _plain(self, body: bytes, query: Mapping[str, str]) -> "_Content":
+    def _open_plain(self, body: bytes, query: Mapping[str, str]) -> Push:
         self._verify_query(query)
-        content = _Content(*parse_body(body))
+        format_, fields = parse_body(body)
         # WeChat never sends both: someone took the query's encrypt_type away to be believed
         # without msg_signature, or console and settings differ.
-        if "Encrypt" in content.fields:
+        if "Encrypt" in fields:
             raise PushRefusedError(Refusal.ENCRYPTED)
-        return content
+        return push_of(fields, format_, None)
 
-    def _decrypt(self, body: bytes, query: Mapping[str, str]) -> "_Content":
+    def _open_sealed(self, body: bytes, query: Mapping[str, str]) -> Push:
         # Before the signature is checked, the envelope is read for `Encrypt` alone.
         encrypt = parse_body(body)[1].get("Encrypt")
         if encrypt is None:
@@ -206,44 +192,52 @@ class PushOpener:
         # Base64 has no blanks: those come from whoever printed the body prettily. The signature
         # covers the text as WeChat wrote it, so either spelling may be the signed one.
         compact = "".join(encrypt.split())
-        self._verify_encrypt({compact, encrypt}, query)
-        return _Content(*parse_body(self._decrypt_frame(compact)))
+        token = self._verify_encrypt((compact, encrypt), query)
+        message, seal = self._decrypt(compact, token)
+        format_, fields = parse_body(message)
+        return push_of(fields, format_, seal)
 
     def _verify_query(self, query: Mapping[str, str]) -> None:
         given = _parameter(query, "signature")
-        signed = _signed(query)
-        if not self._matches(given, *signed):
+        timestamp, nonce = _timestamp(query), _parameter(query, "nonce")
+        if self._signing_token(given, timestamp, nonce) is None:
             raise PushRefusedError(Refusal.WRONG_SIGNATURE)
-        self._check_age(signed)
+        self._check_age(timestamp)
 
-    def _verify_encrypt(self, spellings: set[str], query: Mapping[str, str]) -> None:
+    def _verify_encrypt(self, spellings: tuple[str, str], query: Mapping[str, str]) -> str:
+        """The token that signed one of the spellings."""
         given = _parameter(query, "msg_signature")
-        signed = _signed(query)
-        if not any(self._matches(given, *signed, encrypt) for encrypt in spellings):
-            raise PushRefusedError(self._diagnosis(query, signed))
-        self._check_age(signed)
-
-    def _diagnosis(self, query: Mapping[str, str], signed: _Signed) -> Refusal:
-        """Tell a wrong token from a changed body by the signature that leaves the body out."""
-        token_is_right = self._matches(query.get("signature"), *signed)
-        return Refusal.REENCODED_BODY if token_is_right else Refusal.WRONG_SIGNATURE
-
-    def _matches(self, given: object, *parts: str) -> bool:
-        return isinstance(given, str) and any(
-            signatures_equal(given, signature(token, *parts)) for token in self._tokens
+        timestamp, nonce = _timestamp(query), _parameter(query, "nonce")
+        for encrypt in spellings:
+            token = self._signing_token(given, timestamp, nonce, encrypt)
+            if token is not None:
+                self._check_age(timestamp)
+                return token
+        # A wrong token is told from a changed body by the signature that leaves the body out.
+        without_body = query.get("signature") or ""
+        token_is_right = self._signing_token(without_body, timestamp, nonce) is not None
+        raise PushRefusedError(
+            Refusal.REENCODED_BODY if token_is_right else Refusal.WRONG_SIGNATURE
         )
 
-    def _check_age(self, signed: _Signed) -> None:
+    def _signing_token(self, given: str, *parts: str) -> str | None:
+        for token in self._tokens:
+            if signatures_equal(given, signature(token, *parts)):
+                return token
+        return None
+
+    def _check_age(self, timestamp: str) -> None:
         # Only after the signature: "stale" then means WeChat's own query, and not any forgery.
-        age = abs(self._clock() - int(signed.timestamp))
-        if self._max_age_seconds and age > self._max_age_seconds:
+        if self._max_age_seconds and abs(self._clock() - int(timestamp)) > self._max_age_seconds:
             raise PushRefusedError(Refusal.STALE)
 
-    def _decrypt_frame(self, encrypt: str) -> bytes:
+    def _decrypt(self, encrypt: str, token: str) -> tuple[bytes, Seal]:
         faults: list[FrameFault] = []
-        for cipher in self._ciphers:
+        for seal in self._seals:
+            if seal.token != token:
+                continue
             try:
-                return cipher.decrypt(encrypt)
+                return seal.cipher.decrypt(encrypt), seal
             except FrameError as error:
                 faults.append(error.reason)
         # A wrong key practically never gets as far as the AppID, so this is the telling fault.
@@ -251,40 +245,45 @@ class PushOpener:
         raise PushRefusedError(Refusal.WRONG_APP_ID if wrong_app else Refusal.UNDECRYPTABLE)
 
 
-def transfer_reply(push: Push, *, now: int) -> str:
+def transfer_reply(push: Push, *, nonce: str, now: int) -> str:
     """Return the answer that hands this message to WeChat's own service tool (section 7.6).
 
-    In the format of the push; pass it through `PushOpener.seal`. The reference advises against
-    it for sub-merchants, which is the caller's choice. Raises ValueError for events.
+    In the push's format, and sealed when the push was, with the same keys (section 8.3). `nonce` is
+    that of the push's query, `now` in seconds. The reference advises against it for sub-merchants,
+    which is the caller's choice. Raises ValueError for events.
     """
     if push.kind == EVENT:
         raise ValueError("events cannot be transferred")
-    if push.format is BodyFormat.XML:
-        return (
-            f"<xml><ToUserName>{cdata(push.openid)}</ToUserName>"
-            f"<FromUserName>{cdata(push.account)}</FromUserName>"
-            f"<CreateTime>{now}</CreateTime>"
-            f"<MsgType>{cdata('transfer_customer_service')}</MsgType></xml>"
-        )
+    transfer = _transfer_json if push.format is BodyFormat.JSON else _transfer_xml
+    reply = transfer(push, now)
+    if push.seal is None:
+        return reply
+    return seal_reply(push.seal, reply, timestamp=now, nonce=nonce, format=push.format)
+
+
+def _transfer_xml(push: Push, now: int) -> str:
+    return (
+        f"<xml><ToUserName>{cdata(push.openid)}</ToUserName>"
+        f"<FromUserName>{cdata(push.account)}</FromUserName>"
+        f"<CreateTime>{now}</CreateTime>"
+        f"<MsgType>{cdata(_TRANSFER)}</MsgType></xml>"
+    )
+
+
+def _transfer_json(push: Push, now: int) -> str:
     reply = {
         "ToUserName": push.openid,
         "FromUserName": push.account,
         "CreateTime": now,
-        "MsgType": "transfer_customer_service",
+        "MsgType": _TRANSFER,
     }
-    return json.dumps(reply, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(reply, separators=(",", ":"))
 
 
-class _Content(NamedTuple):
-    """Fields that the signature vouches for, as far as WeChat's mode lets it."""
-
-    format: BodyFormat
-    fields: dict[str, Any]
-
-
-def _ciphers(keys: Sequence[PushKeys], app_id: str) -> tuple[FrameCipher, ...]:
-    distinct = dict.fromkeys(pair.encoding_aes_key for pair in keys)
-    return tuple(FrameCipher(key, app_id) for key in distinct)
+def _seals(keys: Sequence[PushKeys], app_id: str) -> tuple[Seal, ...]:
+    """Every token with every key, the current ones first."""
+    ciphers = {pair.encoding_aes_key: FrameCipher(pair.encoding_aes_key, app_id) for pair in keys}
+    return tuple(Seal(pair.token, cipher) for cipher in ciphers.values() for pair in keys)
 
 
 def _parameter(query: Mapping[str, str], name: str) -> str:
@@ -296,9 +295,8 @@ def _parameter(query: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _signed(query: Mapping[str, str]) -> _Signed:
+def _timestamp(query: Mapping[str, str]) -> str:
     timestamp = _parameter(query, "timestamp")
-    is_number = timestamp.isascii() and timestamp.isdigit()
-    if not is_number or len(timestamp) > MAX_TIMESTAMP_DIGITS:
-        raise PushRefusedError(Refusal.MALFORMED)
-    return _Signed(timestamp, _parameter(query, "nonce"))
+    if timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= MAX_TIMESTAMP_DIGITS:
+        return timestamp
+    raise PushRefusedError(Refusal.MALFORMED)

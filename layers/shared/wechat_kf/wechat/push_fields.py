@@ -3,27 +3,23 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from wechat_kf.wechat.crypto import BodyFormat
+from wechat_kf.wechat.crypto import BodyFormat, Seal
 from wechat_kf.wechat.push_body import BodyError
 
 MAIN_ACCOUNT: Final = "0"
 EVENT: Final = "event"
-MAX_CREATED_AT: Final = 2**40
 MAX_KIND_LENGTH: Final = 128
+MAX_ID_DIGITS: Final = 20  # of 64 bits
 
-# Used in keys of queues and tables, hence the narrow alphabets.
+# These become parts of keys in queues and tables, hence the narrow alphabets.
 _ACCOUNT: Final = re.compile(r"[A-Za-z0-9_@.-]{1,128}")
 _BUSINESS_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MESSAGE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_SECONDS: Final = re.compile(r"[0-9]{1,13}")
-_BUSINESS_ID_DIGITS: Final = 20
+_SECONDS: Final = re.compile(r"[0-9]{1,10}")  # to the year 2286
 
-_COMMON: Final = frozenset(
-    {"ToUserName", "FromUserName", "CreateTime", "MsgType", "MsgId", "MsgID", "BusinessId"}
-)
 _CONTENT_NAMES: Final[dict[str, dict[str, str]]] = {
     "text": {"Content": "content"},
     "image": {"MediaId": "media_id", "PicUrl": "picture_url"},
@@ -35,7 +31,7 @@ _CONTENT_NAMES: Final[dict[str, dict[str, str]]] = {
         "ThumbMediaId": "thumb_media_id",
     },
 }
-_EVENT_NAMES: Final[dict[str, dict[str, str]]] = {
+_EVENT_NAMES: Final[dict[str | None, dict[str, str]]] = {
     "user_enter_tempsession": {"SessionFrom": "session_from"},
 }
 
@@ -52,6 +48,7 @@ class Push:
     message_id   text, since it exceeds 2^53; None on events
     content      of a known kind its parts under our names (and what else came under "extra");
                  of an unknown one everything, untouched, under "fields"
+    seal         what an answer must be sealed with; None when the push came plain
     """
 
     account: str
@@ -63,6 +60,7 @@ class Push:
     message_id: str | None
     content: Mapping[str, Any]
     format: BodyFormat
+    seal: Seal | None = field(default=None, repr=False, compare=False)
 
     @property
     def known(self) -> bool:
@@ -75,32 +73,47 @@ class Push:
 
         A MsgId alone is not unique over customers, and events have none.
         """
+        parts = [self.account, self.openid]
         if self.message_id is not None:
-            parts = (self.account, self.openid, self.message_id)
+            parts += [self.message_id]
         else:
-            event = self.event or ""
-            parts = (self.account, self.openid, str(self.created_at), event, self.business_id)
+            parts += [str(self.created_at), self.event or "", self.business_id]
         return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
 
-def push_of(fields: Mapping[str, Any], format: BodyFormat) -> Push:  # noqa: A002
-    """Return the push that `fields` describe.
+def push_of(fields: dict[str, Any], format: BodyFormat, seal: Seal | None) -> Push:  # noqa: A002
+    """Return the push that `fields` describe; they are used up.
 
     Raises BodyError when a field that is needed to route the push is missing or impossible.
     """
-    kind = _kind(fields.get("MsgType"))
-    event = _event(fields.get("Event")) if kind == EVENT else None
+    take = fields.pop
+    kind = _kind(take("MsgType", None))
+    event = _event(take("Event", None)) if kind == EVENT else None
     return Push(
-        account=_account(fields.get("ToUserName")),
-        openid=_account(fields.get("FromUserName")),
-        business_id=_business_id(fields.get("BusinessId")),
-        created_at=_created_at(fields.get("CreateTime")),
+        account=_matching(_ACCOUNT, take("ToUserName", None)),
+        openid=_matching(_ACCOUNT, take("FromUserName", None)),
+        business_id=_business_id(take("BusinessId", None)),
+        created_at=_created_at(take("CreateTime", None)),
         kind=kind,
         event=event,
-        message_id=_message_id(fields),
-        content=_content(fields, kind, event),
+        message_id=_message_id(take("MsgId", None)) or _message_id(take("MsgID", None)),
+        content=_content(fields, _names_of(kind, event)),
         format=format,
+        seal=seal,
     )
+
+
+def _content(others: dict[str, Any], names: dict[str, str] | None) -> dict[str, Any]:
+    if names is None:
+        return {"fields": others}
+    content: dict[str, Any] = {ours: _text(others.pop(name, "")) for name, ours in names.items()}
+    if others:
+        content["extra"] = others
+    return content
+
+
+def _names_of(kind: str, event: str | None) -> dict[str, str] | None:
+    return _EVENT_NAMES.get(event) if kind == EVENT else _CONTENT_NAMES.get(kind)
 
 
 def _text(value: object) -> str:
@@ -121,16 +134,10 @@ def _matching(pattern: re.Pattern[str], value: object) -> str:
     raise BodyError("field missing or impossible")
 
 
-def _account(value: object) -> str:
-    if isinstance(value, str):
-        return _matching(_ACCOUNT, value)
-    raise BodyError("account missing")
-
-
 def _kind(value: object) -> str:
     if isinstance(value, str) and 0 < len(kind := value.strip()) <= MAX_KIND_LENGTH:
         return kind
-    raise BodyError("MsgType missing or too long")
+    raise BodyError("MsgType or Event missing or too long")
 
 
 def _event(value: object) -> str | None:
@@ -138,10 +145,7 @@ def _event(value: object) -> str | None:
 
 
 def _created_at(value: object) -> int:
-    seconds = int(_matching(_SECONDS, value))
-    if seconds < MAX_CREATED_AT:
-        return seconds
-    raise BodyError("CreateTime impossible")
+    return int(_matching(_SECONDS, value))
 
 
 def _business_id(value: object) -> str:
@@ -152,33 +156,12 @@ def _business_id(value: object) -> str:
     if not (text.isascii() and text.isdigit()):
         return _matching(_BUSINESS_ID, text)
     digits = text.lstrip("0") or MAIN_ACCOUNT
-    if len(digits) <= _BUSINESS_ID_DIGITS:
+    if len(digits) <= MAX_ID_DIGITS:
         return digits
     raise BodyError("BusinessId impossible")
 
 
-def _message_id(fields: Mapping[str, Any]) -> str | None:
-    value = fields.get("MsgId", fields.get("MsgID"))
+def _message_id(value: object) -> str | None:
     # 0 is no id: taken for one, it would make all such pushes of a customer duplicates.
-    return None if _text(value).strip() in ("", "0") else _matching(_MESSAGE_ID, value)
-
-
-def _names_of(kind: str, event: str | None) -> dict[str, str] | None:
-    return _EVENT_NAMES.get(event or "") if kind == EVENT else _CONTENT_NAMES.get(kind)
-
-
-def _content(fields: Mapping[str, Any], kind: str, event: str | None) -> dict[str, Any]:
-    names = _names_of(kind, event)
-    others = {
-        name: value
-        for name, value in fields.items()
-        if name not in _COMMON and not (name == "Event" and event)
-    }
-    if names is None:
-        return {"fields": others}
-    content: dict[str, Any] = {
-        ours: _text(others.pop(theirs, None)) for theirs, ours in names.items()
-    }
-    if others:
-        content["extra"] = others
-    return content
+    text = _text(value).strip()
+    return None if text in ("", "0") else _matching(_MESSAGE_ID, text)
