@@ -92,10 +92,7 @@ class ApiServer:
 async def _read(request: web.Request) -> Call:
     upload, body = None, b""
     if request.content_type == "multipart/form-data":
-        part = (await request.post()).get("media")
-        if isinstance(part, web.FileField):
-            named = "filename=" in part.headers.get("Content-Disposition", "")
-            upload = Upload(part.file.read(), named)
+        upload = await _upload(request)
     else:
         body = await request.read()
     return Call(
@@ -108,6 +105,18 @@ async def _read(request: web.Request) -> Call:
         base_url=f"http://{request.host}",
         upload=upload,
     )
+
+
+async def _upload(request: web.Request) -> Upload | None:
+    """The part `media`, or None: also for a body that is no multipart, whatever its header says."""
+    try:
+        part = (await request.post()).get("media")
+    except ValueError:
+        return None
+    if not isinstance(part, web.FileField):
+        return None
+    named = "filename=" in part.headers.get("Content-Disposition", "")
+    return Upload(part.file.read(), named)
 
 
 def _response(reply: Reply, content_type: str | None = None) -> web.Response:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from local.simulator.api.calls import business_id_of
 from local.simulator.buyers import Buyers, Manner, Outgoing
 from local.simulator.delivery import Postman
 from local.simulator.pictures import plain_png
@@ -302,10 +303,7 @@ class Control:
         known = openid in self._world.conversations.buyers
         if not known and not self._world.settings.auto_buyers:
             raise ControlError("no such buyer: POST /_sim/buyers makes one", status=404)
-        given = str(order.get("business_id") or MAIN_ACCOUNT)
-        if not given.isascii() or not given.isdigit():
-            raise ControlError("business_id: must be a number")
-        business_id = int(given)
+        business_id = business_id_of(order.get("business_id") or MAIN_ACCOUNT)
         if business_id != MAIN_ACCOUNT:
             self._world.accounts.by_id(business_id)
         return openid, business_id, order

@@ -95,7 +95,8 @@ class Postman:
             async with asyncio.timeout(self._world.settings.reorder_hold_seconds):
                 await overtaken.wait()
         except TimeoutError:
-            self._held.remove(overtaken)
+            # Overtaken at this very moment, it is no longer in the list.
+            self._held = [event for event in self._held if event is not overtaken]
 
     async def deliver(self, push: Push) -> Delivered:
         """Up to three tries, one after the other; then whatever was held back may go."""

@@ -14,11 +14,12 @@ from local.simulator.rules.accounts import SubMerchant
 from local.simulator.rules.clock import Clock
 from local.simulator.rules.refusals import Refused
 
-KEPT: Final = 200_000
-"""Calls, pushes and deliveries kept; counters count on."""
+KEPT: Final = 100_000
+"""Calls and deliveries kept; counters count on."""
 
 KEPT_EVENTS: Final = 2_000
 KEPT_REQUESTS: Final = 20_000
+"""Pushes and refused calls kept, which carry whole bodies."""
 RID_LIFE_SECONDS: Final = 7 * 24 * 3600
 
 Record = dict[str, Any]
@@ -85,7 +86,7 @@ class Records:
         self.events = Events(clock)
         self.calls: deque[Record] = deque(maxlen=KEPT)
         self.deliveries: deque[Record] = deque(maxlen=KEPT)
-        self.pushes: deque[Record] = deque(maxlen=KEPT)
+        self.pushes: deque[Record] = deque(maxlen=KEPT_REQUESTS)
         self.counters: dict[str, Counter[str]] = {}
         self._requests: OrderedDict[str, Request] = OrderedDict()
 

@@ -442,7 +442,7 @@ def _busy(simulator: Simulator) -> object:
     return simulator.client.callback_ips()
 
 
-def _menu_off(simulator: Simulator) -> object:
+def _kind_of_official_accounts(simulator: Simulator) -> object:
     return _send_raw(simulator, msgtype="voice", voice={"media_id": "x"})
 
 
@@ -498,7 +498,7 @@ PROVOCATIONS: dict[int, Provocation] = {
     47001: lambda s: s.raw_bytes(operations.GET, b"{"),
     48001: _capability_off,
     48006: _too_many_resets,
-    48008: _menu_off,
+    48008: _kind_of_official_accounts,
     76001: lambda s: s.client.rid("00000000-00000000-00000000"),
     76002: lambda s: s.client.rid("what is this"),
     76003: lambda s: s.raw(operations.QUOTA, {"cgi_path": "cgi-bin/media/get"}),

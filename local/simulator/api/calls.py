@@ -10,6 +10,7 @@ from local.simulator.rules.refusals import Refused
 
 # A \uXXXX whose backslash is not itself escaped.
 _UNICODE_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u[0-9a-fA-F]{4}")
+_ID: Final = re.compile(r"[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def business_id_of(value: Any) -> int:
     """An id as a number or as digits, which are both in use. Raises Refused."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and _ID.fullmatch(value):
         return int(value)
     raise Refused(45071)
 
