@@ -1,0 +1,1 @@
+"""Both sides in one run, medians and ratios: `make bench`."""

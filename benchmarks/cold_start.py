@@ -1,0 +1,70 @@
+"""Importing each handler in a fresh interpreter, against importing boto3 and making one SQS client.
+
+CPU time, not wall time: what Lambda's init phase is made of, without the machine's other guests.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import Row
+from benchmarks.template_environment import function_environment, function_names
+
+ROOT = Path(__file__).parents[1]
+FLOOR = "import boto3; boto3.client('sqs')"
+ROUNDS = 11
+
+_PROBE = """
+import sys, time
+started = time.process_time()
+exec(sys.argv[1])
+print(time.process_time() - started)
+"""
+
+
+def rows() -> list[Row]:
+    """The goal is for `push`, which answers to a deadline; the others are shown for comparison."""
+    programs = {"floor": (FLOOR, function_environment("push"))} | {
+        name: (f"import {name}_handler", function_environment(name)) for name in function_names()
+    }
+    samples: dict[str, list[float]] = {name: [] for name in programs}
+    for round_number in range(ROUNDS + 1):
+        for name, (program, environment) in programs.items():
+            seconds = _cpu_seconds(program, environment)
+            if round_number:  # the first round writes byte code, as the layer's build does
+                samples[name].append(seconds)
+    medians = {name: statistics.median(sample) * 1000 for name, sample in samples.items()}
+    floor = medians.pop("floor")
+    return [
+        Row(
+            f"cold start of {name}",
+            median,
+            floor,
+            "ms",
+            median / floor,
+            1.25 if name == "push" else None,
+            at_least=False,
+        )
+        for name, median in medians.items()
+    ]
+
+
+def _cpu_seconds(program: str, environment: dict[str, Any]) -> float:
+    name = environment["POWERTOOLS_SERVICE_NAME"]
+    path = os.pathsep.join([str(ROOT / "layers" / "shared"), str(ROOT / "functions" / name)])
+    inherited = dict(os.environ)
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
+    done = subprocess.run(
+        [sys.executable, "-c", _PROBE, program],
+        env={**inherited, **environment, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return float(done.stdout.split()[-1])

@@ -1,0 +1,68 @@
+"""How the benchmarks measure: both sides interleaved in one run, medians compared."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+Action = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One comparison: ours and the peer's (or floor's) figure in `unit`, and the design's goal.
+
+    `ratio` is what the goal speaks of; `at_least` tells in which direction it is met.
+    """
+
+    what: str
+    ours: float
+    other: float
+    unit: str
+    ratio: float
+    goal: float | None = None
+    at_least: bool = True
+
+    @property
+    def verdict(self) -> str:
+        if self.goal is None:
+            return ""
+        met = self.ratio >= self.goal if self.at_least else self.ratio <= self.goal
+        return "met" if met else "**missed**"
+
+    def cells(self) -> list[str]:
+        sign = "≥" if self.at_least else "≤"
+        goal = f"{sign} {self.goal:g} ×" if self.goal is not None else ""
+        return [
+            self.what,
+            f"{self.ours:,.1f} {self.unit}",
+            f"{self.other:,.1f} {self.unit}",
+            f"{self.ratio:.2f} ×",
+            goal,
+            self.verdict,
+        ]
+
+
+def cpu_microseconds(actions: Sequence[Action], *, rounds: int, calls: int) -> list[float]:
+    """Median CPU time of one call of each action, in microseconds of this process.
+
+    The actions take turns, so that what disturbs the machine disturbs all of them.
+    """
+    samples: list[list[float]] = [[] for _ in actions]
+    for action in actions:
+        action()
+    for _ in range(rounds):
+        for index, action in enumerate(actions):
+            started = time.process_time()
+            for _ in range(calls):
+                action()
+            samples[index].append((time.process_time() - started) / calls * 1e6)
+    return [statistics.median(sample) for sample in samples]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
