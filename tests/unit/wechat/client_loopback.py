@@ -111,6 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         self.server.wechat.connections += 1
         if self.server.wechat.cut_before_reading:
+            # Once the first byte is here; a reset that overtakes it is, rightly, "never sent".
+            self.connection.recv(1)
             reset(self.connection)
             raise ConnectionAbortedError
 
