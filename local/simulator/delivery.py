@@ -32,6 +32,10 @@ class Push:
         return str(self.fields.get("BusinessId") or "0")
 
     @property
+    def message_id(self) -> str | None:
+        return str(self.fields["MsgId"]) if "MsgId" in self.fields else None
+
+    @property
     def is_message(self) -> bool:
         return self.fields["MsgType"] != "event"
 
@@ -150,7 +154,11 @@ class Postman:
 
     async def _attempt(self, maker: PushMaker, push: Push, request: PushRequest) -> Attempt:
         records = self._world.records
-        facts = {"openid": push.openid, "business_id": push.business_id}
+        facts = {
+            "openid": push.openid,
+            "business_id": push.business_id,
+            "message_id": push.message_id,
+        }
         records.events.publish("push_sent", msgtype=push.fields["MsgType"], **facts)
         answer = await self.post(
             request.body,

@@ -20,6 +20,7 @@ KEPT: Final = 100_000
 KEPT_EVENTS: Final = 2_000
 KEPT_REQUESTS: Final = 20_000
 """Pushes and refused calls kept, which carry whole bodies."""
+
 RID_LIFE_SECONDS: Final = 7 * 24 * 3600
 
 Record = dict[str, Any]
