@@ -68,7 +68,7 @@ test-unit: $(READY) ## the fast tests: no stack
 lint: $(READY) ## ruff, mypy, cfn-lint for global and China regions, sam validate
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/mypy layers/shared/wechat_kf functions local tests
+	@$(BIN)/mypy layers/shared/wechat_kf functions local cli benchmarks tests
 	@$(BIN)/cfn-lint template.yaml --regions $(CHINA_AND_GLOBAL)
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -40,10 +41,10 @@ class Recorder:
     def keep(self, event: Event) -> None:
         self.notes.append(("kept", event.id))
 
-    def list(self, business_id: str) -> list[Subscription]:
+    def list(self, business_id: str) -> Sequence[Subscription]:
         return [s for s in self.subscriptions if s.business_id == business_id]
 
-    def put(self, deliveries: list[Delivery]) -> None:
+    def put(self, deliveries: Sequence[Delivery]) -> None:
         if self.queue_is_down:
             raise UnavailableError("SQS does not answer")
         self.delivered.extend(deliveries)

@@ -5,7 +5,7 @@ from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import pytest
-import xmltodict  # type: ignore[import-untyped]
+import xmltodict
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 from hypothesis import given, settings
