@@ -77,6 +77,11 @@ format: $(READY) ## put the code in shape
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
+.PHONY: docs
+docs: $(READY) ## write the generated documents: HTTP API, OpenAPI, configuration
+	@$(BIN)/python -m local.openapi
+	@$(BIN)/python -m local.configuration_page
+
 # One cache per architecture: SAM's cache key knows the layer's files, not what they were built for.
 .PHONY: build
 build: $(READY) ## what `sam deploy` needs (ARCHITECTURE=arm64|x86_64)

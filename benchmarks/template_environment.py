@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.template.conftest import ROOT, Template
+from tests.template.conftest import Template
 
 
 def _template() -> Template:
-    return Template((ROOT / "template.yaml").read_text(encoding="utf-8"))
+    return Template()
 
 
 def function_names() -> list[str]:

@@ -1,39 +1,18 @@
-"""The template as data: CloudFormation's short forms become one-key mappings."""
+"""The template, with the questions the tests ask of it."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-ROOT = Path(__file__).parents[2]
-
-
-class TemplateLoader(yaml.SafeLoader):
-    """Understands `!Ref`, `!GetAtt`, `!Sub` and the rest of the short forms."""
-
-
-def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        assert isinstance(node, yaml.MappingNode)
-        value = loader.construct_mapping(node, deep=True)
-    return {"Ref" if suffix == "Ref" else f"Fn::{suffix}": value}
-
-
-TemplateLoader.add_multi_constructor("!", _short_form)
+from local.template_file import TEMPLATE_FILE, read_template
 
 
 class Template:
     """`template.yaml`, with the questions the tests ask of it."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.document: dict[str, Any] = yaml.load(text, TemplateLoader)  # noqa: S506 - a SafeLoader
+    def __init__(self) -> None:
+        self.text = TEMPLATE_FILE.read_text(encoding="utf-8")
+        self.document = read_template()
 
     def resources(self, type_name: str) -> dict[str, dict[str, Any]]:
         """Logical id → properties of all resources of a type."""
@@ -70,4 +49,4 @@ class Template:
 
 @pytest.fixture(scope="session")
 def template() -> Template:
-    return Template((ROOT / "template.yaml").read_text(encoding="utf-8"))
+    return Template()
