@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 .PHONY: setup
 setup: $(READY) ## the virtual environment with everything pinned (once)
@@ -57,12 +57,16 @@ simulator: $(READY) ## only the WeChat simulator, in the foreground
 	@exec $(BIN)/python -m local.simulator --port 0
 
 .PHONY: test
-test: lint $(READY) ## everything: lint, unit, contracts, template, and end to end on a stack of its own
+test: lint $(READY) ## everything: lint, unit, contracts, template, end to end on a stack of its own, and the page in Chromium if there is one
 	@$(BIN)/python -m pytest
 
 .PHONY: test-unit
 test-unit: $(READY) ## the fast tests: no stack
 	@$(BIN)/python -m pytest tests/unit tests/contracts tests/template
+
+.PHONY: test-browser
+test-browser: $(READY) ## the demo page in a real browser (needs chromium, or CHROMIUM=/path/to/it)
+	@REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/browser
 
 .PHONY: lint
 lint: $(READY) ## ruff, mypy, cfn-lint for global and China regions, sam validate

@@ -1,4 +1,4 @@
-"""How the benchmarks measure: both sides interleaved in one run, medians compared."""
+"""How the benchmarks measure and report: both sides interleaved in one run, medians compared."""
 
 from __future__ import annotations
 
@@ -8,6 +8,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 Action = Callable[[], object]
+
+COMPARISON = ("what", "ours", "the other", "ratio", "goal", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One table of RESULTS.md, with what must be said about it."""
+
+    title: str
+    note: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def markdown(self) -> str:
+        return f"## {self.title}\n\n{self.note}\n\n{table(self.header, self.rows)}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +75,12 @@ def cpu_microseconds(actions: Sequence[Action], *, rounds: int, calls: int) -> l
                 action()
             samples[index].append((time.process_time() - started) / calls * 1e6)
     return [statistics.median(sample) for sample in samples]
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The value that `percent` of `values` do not exceed (nearest rank)."""
+    ranked = sorted(values)
+    return ranked[max(0, -(-len(ranked) * percent // 100) - 1)]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -74,11 +74,12 @@ def _rule(schema: Mapping[str, Any]) -> str:
 
 def _request(api: Mapping[str, Any], operation: Mapping[str, Any]) -> Iterator[str]:
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
-        name = _name(content["schema"])
+        schema = content.get("schema", {})
+        name = _name(schema)
         yield f"Request body: `{kind}`" + (f", {name}" if name else "")
         yield ""
-        yield from _fields(api, content["schema"])
-        yield from _example(api, content["schema"])
+        yield from _fields(api, schema)
+        yield from _example(api, schema)
 
 
 def _answers(api: Mapping[str, Any], operation: Mapping[str, Any]) -> Iterator[str]:
@@ -90,7 +91,7 @@ def _answers(api: Mapping[str, Any], operation: Mapping[str, Any]) -> Iterator[s
     for status, answer in operation["responses"].items():
         if status.startswith("2"):
             for content in answer.get("content", {}).values():
-                yield from _example(api, content["schema"])
+                yield from _example(api, content.get("schema", {}))
 
 
 def _fields(api: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:

@@ -81,6 +81,18 @@ PUSH_PATH: dict[str, Any] = {
 }
 
 
+GATEWAY_REFUSAL = {"application/json": {"schema": {"$ref": "#/components/schemas/GatewayRefusal"}}}
+"""API Gateway's own words: the signature is missing or wrong, or IAM does not permit the call."""
+
+ANY_OTHER = {
+    "description": "any other problem; what API Gateway itself refuses is application/json",
+    "content": {
+        PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}},
+        **GATEWAY_REFUSAL,
+    },
+}
+
+
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     app = APIGatewayHttpResolver(enable_validation=True)
@@ -124,17 +136,24 @@ def _tidied(generated: dict[str, Any]) -> dict[str, Any]:
     schemas = generated["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError", "ResponseValidationError"):
         schemas.pop(name, None)
+    schemas["GatewayRefusal"] = {
+        "type": "object",
+        "description": "What API Gateway answers before any of our code runs.",
+        "properties": {"message": {"type": "string"}},
+        "required": ["message"],
+        "examples": [{"message": "Forbidden"}],
+    }
     schemas.setdefault("Problem", Problem.model_json_schema(ref_template=_SCHEMA))
     for name, schema in schemas.pop("$defs", schemas["Problem"].pop("$defs", {})).items():
         schemas.setdefault(name, schema)
-    problem = {
-        "description": "any other problem",
-        "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
     for _, _, operation in operations(generated):
-        operation["responses"].pop("422", None)
-        operation["responses"]["default"] = problem
-        operation["responses"] = dict(sorted(operation["responses"].items()))
+        responses = operation["responses"]
+        responses.pop("422", None)
+        responses.get("204", {}).pop("content", None)  # Powertools adds one to every answer
+        responses.setdefault("403", {"description": "Forbidden", "content": {}})
+        responses["403"]["content"] |= GATEWAY_REFUSAL
+        responses["default"] = ANY_OTHER
+        operation["responses"] = dict(sorted(responses.items()))
     generated["paths"]["/wechat/push"] = PUSH_PATH
     generated["paths"] = dict(sorted(generated["paths"].items()))
     generated["components"]["schemas"] = dict(sorted(schemas.items()))

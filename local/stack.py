@@ -27,7 +27,7 @@ from local.processes import Service
 from local.routes import import_routes
 from local.state import ROOT, StackInfo, StateDirectory
 
-SERVICES = ("emulator", "simulator", "receiver")
+SERVICES = ("emulator", "simulator", "receiver", "page")
 READY_SECONDS = 20.0
 LOG_LINES = 20
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -41,6 +41,15 @@ class WeChatAccount:
     app_secret: str = field(repr=False)
     push_token: str = field(repr=False)
     encoding_aes_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """The addresses of our own servers."""
+
+    simulator: str
+    receiver: str
+    page: str
 
 
 class Progress:
@@ -86,20 +95,23 @@ def is_up(state: StateDirectory) -> bool:
 def _bring_up(state: StateDirectory, progress: Progress) -> StackInfo:
     account = _new_account()
     with _building(state) as build:
-        simulator = _start_server(state, "simulator", "local.simulator")
-        receiver = _start_server(state, "receiver", "local.webhook_receiver")
+        started = [
+            _start_server(state, "simulator", "local.simulator"),
+            _start_server(state, "receiver", "local.webhook_receiver"),
+            _start_server(state, "page", "local.page"),
+        ]
         aws = emulator.start(state)
-        simulator_url, receiver_url = _url_of(simulator), _url_of(receiver)
+        servers = Servers(*map(_url_of, started))
         aws.wait_until_ready()
-        progress("emulator, WeChat simulator and webhook receiver are up")
+        progress("emulator, WeChat simulator, webhook receiver and demo page are up")
         build.wait()
     progress("layer built")
-    deploy.deploy(state, aws, _parameters(account, simulator_url))
+    deploy.deploy(state, aws, _parameters(account, servers.simulator))
     outputs = deploy.outputs(aws)
     progress(f"template deployed: {len(outputs)} outputs")
     grant_batches(aws, deploy.STACK_NAME)
     routes = import_routes(aws, deploy.STACK_NAME, outputs["ApiId"])
-    info = _describe(aws, account, outputs, simulator_url, receiver_url)
+    info = _describe(aws, account, outputs, servers)
     _put_secrets(aws, account, outputs)
     _configure_simulator(info, account)
     progress(f"{len(routes)} routes, secrets and push settings in place")
@@ -117,7 +129,11 @@ def _building(state: StateDirectory) -> Iterator[deploy.Command]:
 
 def _start_server(state: StateDirectory, name: str, module: str) -> Service:
     service = Service(state, name)
-    environment = {**plain_environment(), "PYTHONPATH": str(ROOT / "layers" / "shared")}
+    environment = {
+        **plain_environment(),
+        "PYTHONPATH": str(ROOT / "layers" / "shared"),
+        "LOCAL_DIR": str(state.path),
+    }
     service.start([sys.executable, "-m", module, "--port", "0"], environment)
     return service
 
@@ -152,11 +168,7 @@ def _parameters(account: WeChatAccount, simulator_url: str) -> dict[str, str]:
 
 
 def _describe(
-    aws: Emulator,
-    account: WeChatAccount,
-    outputs: dict[str, str],
-    simulator_url: str,
-    receiver_url: str,
+    aws: Emulator, account: WeChatAccount, outputs: dict[str, str], servers: Servers
 ) -> StackInfo:
     # By path, not by host name: a resolver need not know names below localhost. The stage is
     # $default, so no segment names it and the signed path has no sign that needs escaping.
@@ -164,9 +176,9 @@ def _describe(
     return StackInfo(
         api_url=api_url,
         push_url=f"{api_url}/wechat/push",
-        simulator_url=simulator_url,
-        receiver_url=receiver_url,
-        page_url=simulator_url,
+        simulator_url=servers.simulator,
+        receiver_url=servers.receiver,
+        page_url=servers.page,
         aws_endpoint_url=aws.url,
         region=emulator.REGION,
         access_key_id=aws.access_key_id,

@@ -255,6 +255,7 @@ def _run(state: StateDirectory, *, once: bool) -> int:
         Walk(info, progress).run()
         if not once:
             stack.print_status(state)
+            print(f"the demo page: {info.page_url}")
             print("the stack stays up until Ctrl-C", flush=True)
             _wait_while_up(state)
     except StackError:

@@ -5,6 +5,7 @@
                           secret, status (204), headers, delay_seconds, times
     GET    /received      every request so far, oldest first; ?hook=name for one hook's
     DELETE /received      forget them
+    GET    /events        requests as they come in (Server-Sent Events), without their headers
 
 A hook without a known secret, or a signature that does not fit, is answered 401 and recorded with
 `verified: false`. `times` limits a setting to the next n requests; after them the hook answers 204.
@@ -24,6 +25,9 @@ from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
 RECEIVED_LIMIT = 10_000
+WATCHED_LIMIT = 1_000
+"""Requests kept for a watcher that is slow to read; it misses those beyond."""
+HEARTBEAT_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Receiver:
     def __init__(self) -> None:
         self._behaviours: dict[str, Behaviour] = {}
         self._received: list[Received] = []
+        self._watchers: set[asyncio.Queue[Received]] = set()
 
     def application(self) -> web.Application:
         application = web.Application()
@@ -65,6 +70,7 @@ class Receiver:
                 web.put("/hooks/{name}", self._configure),
                 web.get("/received", self._list),
                 web.delete("/received", self._forget),
+                web.get("/events", self._events),
             ]
         )
         return application
@@ -75,12 +81,18 @@ class Receiver:
         behaviour = self._next_behaviour(name)
         verified = _is_signed(request, body, behaviour.secret)
         status = behaviour.status if verified else 401
-        if len(self._received) < RECEIVED_LIMIT:
-            headers = {key.lower(): value for key, value in request.headers.items()}
-            self._received.append(Received(name, verified, status, time.time(), headers, body))
+        headers = {key.lower(): value for key, value in request.headers.items()}
+        self._record(Received(name, verified, status, time.time(), headers, body))
         if behaviour.delay_seconds:
             await asyncio.sleep(behaviour.delay_seconds)
         return web.Response(status=status, headers=behaviour.headers)
+
+    def _record(self, received: Received) -> None:
+        if len(self._received) < RECEIVED_LIMIT:
+            self._received.append(received)
+        for watcher in self._watchers:
+            if not watcher.full():
+                watcher.put_nowait(received)
 
     def _next_behaviour(self, name: str) -> Behaviour:
         behaviour = self._behaviours.get(name, Behaviour())
@@ -109,8 +121,30 @@ class Receiver:
         self._received.clear()
         return web.Response(status=204)
 
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        watcher: asyncio.Queue[Received] = asyncio.Queue(WATCHED_LIMIT)
+        self._watchers.add(watcher)
+        try:
+            await response.write(b": listening\n\n")
+            while True:
+                await response.write(await _next_event(watcher))
+        finally:
+            self._watchers.discard(watcher)
+
     async def _page(self, _request: web.Request) -> web.Response:
         return web.Response(text=f"webhook receiver: {len(self._received)} received\n")
+
+
+async def _next_event(watcher: asyncio.Queue[Received]) -> bytes:
+    try:
+        async with asyncio.timeout(HEARTBEAT_SECONDS):
+            received = await watcher.get()
+    except TimeoutError:
+        return b": still here\n\n"
+    shown = {name: value for name, value in asdict(received).items() if name != "headers"}
+    return f"data: {json.dumps(shown)}\n\n".encode()
 
 
 def _is_signed(request: web.Request, body: str, secret: str | None) -> bool:

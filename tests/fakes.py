@@ -10,11 +10,13 @@ from typing import NoReturn
 from wechat_kf.aws.dynamo import cursor as encode_cursor
 from wechat_kf.aws.dynamo import cursor_parts, invalid_cursor
 from wechat_kf.domain.access_token import AccessToken, ForcedRefreshes
+from wechat_kf.domain.broadcast import Broadcast
 from wechat_kf.domain.circuit import Circuit
 from wechat_kf.domain.clock import DAY, MINUTE, Clock
 from wechat_kf.domain.conversation import Conversation
 from wechat_kf.domain.delivery import Delivery
 from wechat_kf.domain.event import Event, conversation_key
+from wechat_kf.domain.media import StoredMedia
 from wechat_kf.domain.merchant import ChangedMeanwhileError, Merchant
 from wechat_kf.domain.outbound import Claim, Claimed, OutboundMessage, Status
 from wechat_kf.domain.paging import Page
@@ -417,3 +419,49 @@ class RecordingDeadLetters:
         if self.down:
             raise UnavailableError("the queue does not answer")
         self.letters.append((delivery, reason))
+
+
+class InMemoryBroadcasts:
+    """`BroadcastStore`."""
+
+    def __init__(self, retention_days: int, clock: Clock) -> None:
+        self._life = (retention_days or 7) * DAY
+        self._clock = clock
+        self._broadcasts: dict[tuple[str, str], Broadcast] = {}
+
+    def add(self, broadcast: Broadcast) -> Broadcast:
+        known = self.get(broadcast.business_id, broadcast.broadcast_id)
+        if known is None:
+            self._broadcasts[broadcast.business_id, broadcast.broadcast_id] = broadcast
+        return known or broadcast
+
+    def get(self, business_id: str, broadcast_id: str) -> Broadcast | None:
+        found = self._broadcasts.get((business_id, broadcast_id))
+        over = found is None or found.accepted_at + self._life <= self._clock()
+        return None if over else found
+
+
+@dataclass
+class RecordingBroadcasts:
+    """`BroadcastQueue`: what was put, in order; `down` makes it fail."""
+
+    broadcasts: list[tuple[str, str]] = field(default_factory=list)
+    down: bool = False
+
+    def put(self, broadcast: Broadcast) -> None:
+        if self.down:
+            raise UnavailableError("the queue does not answer")
+        self.broadcasts.append((broadcast.business_id, broadcast.broadcast_id))
+
+
+class InMemoryMedia:
+    """`MediaCache`."""
+
+    def __init__(self) -> None:
+        self._media: dict[str, StoredMedia] = {}
+
+    def get(self, digest: str) -> StoredMedia | None:
+        return self._media.get(digest)
+
+    def put(self, digest: str, media: StoredMedia) -> None:
+        self._media[digest] = media

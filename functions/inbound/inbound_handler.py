@@ -1,4 +1,4 @@
-"""Fans every event out: conversation window, transcript, one delivery per subscription."""
+"""Fans every event out: conversation window, transcript, deliveries, and the welcome message."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from typing import Any
 from wechat_kf.aws.clients import dynamodb_client, sqs_client
 from wechat_kf.aws.conversations_table import ConversationsTable
 from wechat_kf.aws.fifo_batch import Record, VisibilityQueue, process_fifo_batch
+from wechat_kf.aws.merchants_table import MerchantsTable
 from wechat_kf.aws.messages_table import MessagesTable
-from wechat_kf.aws.queues import DeliverySqsQueue, event_from_body
+from wechat_kf.aws.queues import DeliverySqsQueue, OutboundSqsQueue, event_from_body
 from wechat_kf.aws.subscriptions_table import CachedSubscriptions, SubscriptionsTable
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
+from wechat_kf.domain.entry import EntryRecovery
+from wechat_kf.domain.event import Event
 from wechat_kf.domain.fanout import FanOut
-from wechat_kf.observability import logger
+from wechat_kf.domain.sending import Acceptance
+from wechat_kf.domain.welcome import WELCOME_LIFE_MS, Welcome
+from wechat_kf.errors import UnavailableError
+from wechat_kf.observability import count, logger
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,8 @@ class InboundSettings:
 
     inbound_queue_url: str
     deliveries_queue_url: str
+    outbound_queue_url: str
+    merchants_table: str
     conversations_table: str
     messages_table: str
     subscriptions_table: str
@@ -32,15 +40,28 @@ class InboundSettings:
 SETTINGS = load_settings(InboundSettings)
 DYNAMODB, SQS = dynamodb_client(), sqs_client()
 QUEUE = VisibilityQueue(SQS, SETTINGS.inbound_queue_url)
+MERCHANTS = MerchantsTable(DYNAMODB, SETTINGS.merchants_table)
+MESSAGES = MessagesTable(
+    DYNAMODB, SETTINGS.messages_table, SETTINGS.transcript_retention_days, now_ms
+)
+RECOVERY = EntryRecovery(MERCHANTS)
 FAN_OUT = FanOut(
     conversations=ConversationsTable(DYNAMODB, SETTINGS.conversations_table),
-    transcript=MessagesTable(
-        DYNAMODB, SETTINGS.messages_table, SETTINGS.transcript_retention_days, now_ms
-    ),
+    transcript=MESSAGES,
     subscriptions=CachedSubscriptions(
         SubscriptionsTable(DYNAMODB, SETTINGS.subscriptions_table), now_ms
     ),
     deliveries=DeliverySqsQueue(SQS, SETTINGS.deliveries_queue_url),
+    clock=now_ms,
+)
+WELCOME = Welcome(
+    merchants=MERCHANTS,
+    sender=Acceptance(
+        store=MESSAGES,
+        queue=OutboundSqsQueue(SQS, SETTINGS.outbound_queue_url),
+        clock=now_ms,
+        max_age_ms=WELCOME_LIFE_MS,
+    ),
     clock=now_ms,
 )
 
@@ -52,4 +73,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 def fan_out(record: Record) -> None:
     """One event, safe to repeat."""
-    FAN_OUT.handle(event_from_body(record.body))
+    event = RECOVERY.recovered(event_from_body(record.body))
+    FAN_OUT.handle(event)
+    greet(event)
+
+
+def greet(event: Event) -> None:
+    """A courtesy: no event waits for it, or comes again because it failed."""
+    try:
+        WELCOME.greet(event)
+    except UnavailableError as error:
+        logger.warning("welcome lost", extra={"event_id": event.id, "reason": error.detail})
+        count("WelcomeLost")

@@ -83,9 +83,9 @@ def build_router(subscriptions: Subscriptions, rules: TargetRules) -> APIGateway
         return SubscriptionResponse.of(changed)
 
     @router.delete(_ONE, summary="Unsubscribe; waiting events are dropped", status_code=204)
-    def remove(business_id: BusinessId, subscription_id: SubscriptionId) -> Response[None]:
+    def remove(business_id: BusinessId, subscription_id: SubscriptionId) -> Response[str]:
         subscriptions.remove(business_id, subscription_id)
-        return Response(status_code=204)
+        return Response(status_code=204, body="")
 
     @router.post(f"{_ONE}/test", summary="Send a test event", status_code=202)
     def test(

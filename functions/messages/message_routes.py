@@ -3,52 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path
+from aws_lambda_powertools.event_handler.openapi.params import Body
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+from route_parts import BusinessId, IdempotencyKey, MessageId
 
 from wechat_kf.domain.conversation import Window
+from wechat_kf.domain.outbound import OutboundMessage
+from wechat_kf.domain.permission import SendingPermission
 from wechat_kf.domain.sending import Acceptance
+from wechat_kf.http.answers import answers
 from wechat_kf.http.message_models import MessageResponse, SendMessageRequest
 
-BusinessId = Annotated[
-    str, Path(pattern=r"^[0-9]{1,20}$", description="WeChat's business id; 0 is the main account")
-]
-MessageId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description="the same key and body always answer with the same message",
-    ),
-]
-Windows = Callable[[str, str], Window]
+
+@dataclass(frozen=True, slots=True)
+class MessageUseCases:
+    """What the routes call; `window_of` tells the advisory window of (business id, openid)."""
+
+    acceptance: Acceptance
+    permission: SendingPermission
+    window_of: Callable[[str, str], Window]
+
+    def answer(self, message: OutboundMessage) -> Response[MessageResponse]:
+        """202: it is safe, and on its way."""
+        window = self.window_of(message.business_id, message.openid)
+        path = f"/merchants/{message.business_id}/messages/{message.message_id}"
+        return Response(
+            status_code=202,
+            content_type="application/json",
+            body=MessageResponse.of(message, window),
+            headers={"Location": path},
+        )
 
 
-def build_router(acceptance: Acceptance, window_of: Windows) -> APIGatewayHttpRouter:
+def build_router(use_cases: MessageUseCases) -> APIGatewayHttpRouter:
     """The routes that accept messages and tell what became of them."""
-    router = APIGatewayHttpRouter()
+    router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
-    @router.post("/merchants/<business_id>/messages", summary="Send a message")
+    @router.post(
+        "/merchants/<business_id>/messages",
+        summary="Send a message",
+        operation_id="sendMessage",
+        tags=["messages"],
+        responses=answers(
+            {202: ("stored and on its way, or what became of it meanwhile", MessageResponse)},
+            problems=(400, 403, 409, 422),
+        ),
+    )
     def send(
         business_id: BusinessId,
         body: Annotated[SendMessageRequest, Body()],
         idempotency_key: IdempotencyKey = None,
     ) -> Response[MessageResponse]:
-        message = acceptance.accept(body.to_domain(business_id, idempotency_key))
-        return Response(
-            status_code=202,
-            content_type="application/json",
-            body=MessageResponse.of(message, window_of(business_id, message.openid)),
-            headers={"Location": f"/merchants/{business_id}/messages/{message.message_id}"},
-        )
+        """Accept a message for one buyer. It is sent after those accepted before it.
 
-    @router.get("/merchants/<business_id>/messages/<message_id>", summary="Read a message's state")
+        The outcome comes as an event (`wechat.kf.message.sent`, `.failed`, `.unknown`) and can be
+        read at `Location`. `window` is advice: what WeChat still allows, by our own count.
+        """
+        request = body.to_domain(business_id, idempotency_key)
+        use_cases.permission.check(business_id, request.content)
+        return use_cases.answer(use_cases.acceptance.accept(request))
+
+    @router.get(
+        "/merchants/<business_id>/messages/<message_id>",
+        summary="Read a message's state",
+        operation_id="readMessage",
+        tags=["messages"],
+        responses=answers({200: ("where it stands", MessageResponse)}, problems=(400, 404)),
+    )
     def read(business_id: BusinessId, message_id: MessageId) -> MessageResponse:
-        return MessageResponse.of(acceptance.get(business_id, message_id))
+        """Where a message stands, until the end of its retention."""
+        return MessageResponse.of(use_cases.acceptance.get(business_id, message_id))
+
+    @router.post(
+        "/merchants/<business_id>/messages/<message_id>/retry",
+        summary="Send a failed or unknown message again",
+        operation_id="retryMessage",
+        tags=["messages"],
+        responses=answers(
+            {202: ("on its way again", MessageResponse)}, problems=(400, 403, 404, 409)
+        ),
+    )
+    def retry(business_id: BusinessId, message_id: MessageId) -> Response[MessageResponse]:
+        """The caller's own decision: after `unknown` the buyer may get the message twice."""
+        use_cases.permission.check(business_id, {})
+        return use_cases.answer(use_cases.acceptance.retry(business_id, message_id))
 
     return router

@@ -13,11 +13,18 @@ from wechat_kf.aws.token_function import TokenFunction
 from wechat_kf.aws.tokens_table import TokensTable
 from wechat_kf.channel.client import WeChatSettings, create_client
 from wechat_kf.channel.outbound import WeChatSender
+from wechat_kf.channel.outcome_log import log_outcome
 from wechat_kf.config import load_settings
 from wechat_kf.domain.access_token import TokenProvider
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.sending import Attempt
 from wechat_kf.observability import logger
+
+WORKERS = 5
+"""Conversations sent to side by side; with OutboundConcurrency it bounds the calls at one time."""
+
+ATTEMPT_MS = 15_000
+"""What one attempt may take: an attempt that could be cut off by the time limit is not begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +56,20 @@ ATTEMPT = Attempt(
     events=EventSqsQueue(SQS, SETTINGS.inbound_queue_url),
     clock=now_ms,
     app_id=SETTINGS.app_id,
+    report=log_outcome,
 )
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """A batch of the outbound queue; reports what must wait."""
-    return process_fifo_batch(event, send, queue=QUEUE, workers=5, logger=logger)
+    return process_fifo_batch(
+        event,
+        send,
+        queue=QUEUE,
+        workers=WORKERS,
+        logger=logger,
+        has_time=lambda: context.get_remaining_time_in_millis() > ATTEMPT_MS,
+    )
 
 
 def send(record: Record) -> None:

@@ -11,8 +11,6 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
-from wechat_kf.wechat.push import PushMode, PushRefusedError, Refusal
-
 from wechat_kf.aws.clients import push_clients
 from wechat_kf.aws.queues import EventSqsQueue
 from wechat_kf.aws.secrets import SecretCache
@@ -21,6 +19,7 @@ from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.errors import UnavailableError
 from wechat_kf.observability import count, logger
+from wechat_kf.wechat.push import PushMode, PushRefusedError, Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +31,7 @@ class PushSettings:
     inbound_queue_url: str
     push_mode: str = "secure"
     push_max_age_seconds: int = 600
+    transfer_main_account_messages: bool = False
 
 
 SETTINGS = load_settings(PushSettings)
@@ -41,6 +41,7 @@ RECEIVER = PushReceiver(
         app_id=SETTINGS.app_id,
         mode=PushMode(SETTINGS.push_mode),
         max_age_seconds=SETTINGS.push_max_age_seconds or None,
+        transfer_main_account=SETTINGS.transfer_main_account_messages,
     ),
     SecretCache(SECRETS_MANAGER, SETTINGS.push_secret_arn, now_ms),
     EventSqsQueue(SQS, SETTINGS.inbound_queue_url),
@@ -53,7 +54,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     try:
         if event["requestContext"]["http"]["method"] == "GET":
             return _answer(200, RECEIVER.verify(query))
-        accepted = RECEIVER.receive(_body(event), query)
+        received = RECEIVER.receive(_body(event), query)
     except PushRefusedError as error:
         count("PushRefused", reason=error.refusal)
         logger.warning("push refused", reason=error.refusal)
@@ -62,16 +63,19 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         count("PushNotQueued")
         logger.error("push not queued", reason=error.detail)
         return _answer(500, "try again")
-    logger.info("push accepted", event_type=accepted.type, event_id=accepted.id)
-    return _answer(200, "success")
+    logger.info("push accepted", event_type=received.event.type, event_id=received.event.id)
+    return _answer(200, received.answer)
 
 
 def _body(event: dict[str, Any]) -> bytes:
-    body = event.get("body") or ""
-    if event.get("isBase64Encoded"):
-        # The gateway's own wrapping: its text is always valid, and the opener judges the content.
+    body = str(event.get("body") or "")
+    if not event.get("isBase64Encoded"):
+        return body.encode("utf-8", "surrogatepass")
+    try:
         return base64.b64decode(body)
-    return str(body).encode("utf-8", "surrogatepass")
+    except ValueError:
+        # Not the gateway's own wrapping, then; no bytes at all are refused like any other non-push.
+        return b""
 
 
 def _answer(status: int, body: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.aws_resources import Resources
+from wechat_kf.aws import fifo_batch
 from wechat_kf.aws.fifo_batch import (
     LONGEST_DELAY_SECONDS,
     Record,
@@ -64,9 +65,10 @@ class Line:
         queue = VisibilityQueue(self.sqs, self.url)
         answer = process_fifo_batch(event, self._noting(handle), queue=queue, **options)
         left = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
-        for record in event["Records"]:
-            if record["messageId"] not in left:
-                self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=record["receiptHandle"])
+        done = [record for record in event["Records"] if record["messageId"] not in left]
+        if done:  # some of it perhaps deleted already: that is no failure
+            entries = [{"Id": r["messageId"], "ReceiptHandle": r["receiptHandle"]} for r in done]
+            self.sqs.delete_message_batch(QueueUrl=self.url, Entries=entries)
         return [one["body"] for one in event["Records"] if one["messageId"] in left]
 
     def _noting(self, handle: Callable[[Record], None]) -> Callable[[Record], None]:
@@ -148,6 +150,49 @@ def test_groups_run_side_by_side(line: Line) -> None:
     assert line.consume(lambda record: _wait(together), workers=3) == []
 
 
+def test_a_slow_group_does_not_hold_up_its_neighbours_next_message(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fifo_batch, "GRACE_SECONDS", 0.05)
+    line.put("a:1", "slow:1")
+    neighbour = Line(line.sqs, line.url)
+    goes_on = []
+
+    def handle(record: Record) -> None:
+        if record.body == "slow:1":
+            line.put("a:2", "slow:2")
+            goes_on.append(_consumed_when_ready(neighbour))
+
+    assert line.consume(handle, workers=10) == []
+    assert neighbour.handled == ["a:2"]
+    assert _consumed_when_ready(line) == []
+    assert sorted(line.handled) == ["a:1", "slow:1", "slow:2"]
+
+
+def test_a_quick_batch_costs_no_call_of_its_own() -> None:
+    sqs = Recorder()
+    process_fifo_batch(event_of("a:1", "b:1"), succeed, queue=VisibilityQueue(sqs, "u"), workers=2)
+    assert sqs.deleted == []
+
+
+def test_only_what_is_done_is_deleted_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fifo_batch, "GRACE_SECONDS", 0.05)
+    sqs = Recorder()
+
+    def handle(record: Record) -> None:
+        if record.body == "a:2":
+            raise RetryLater(1_000)
+        if record.body == "slow:1":
+            assert sqs.was_deleted.wait(1)
+
+    answer = process_fifo_batch(
+        event_of("a:1", "a:2", "slow:1"), handle, queue=VisibilityQueue(sqs, "u"), workers=2
+    )
+
+    assert sqs.deleted == ["handle a:1"]
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "a:2"}]}
+
+
 def test_one_worker_needs_no_threads(line: Line) -> None:
     line.put("a:1", "b:1")
     threads: list[int] = []
@@ -194,11 +239,18 @@ def test_what_there_is_no_time_for_is_given_back_at_once_in_order(line: Line) ->
 
 
 class Recorder:
-    """An SQS that remembers the visibilities it was told, and may refuse them."""
+    """An SQS that remembers what it was told, and may refuse visibilities."""
 
     def __init__(self, failed: list[str] | None = None) -> None:
         self.failed = failed or []
         self.told: list[int] = []
+        self.deleted: list[str] = []
+        self.was_deleted = threading.Event()
+
+    def delete_message_batch(self, *, Entries: list[Any], **_: Any) -> Any:  # noqa: N803
+        self.deleted += [entry["ReceiptHandle"] for entry in Entries]
+        self.was_deleted.set()
+        return {}
 
     def change_message_visibility_batch(self, *, Entries: list[Any], **_: Any) -> Any:  # noqa: N803
         self.told += [entry["VisibilityTimeout"] for entry in Entries]

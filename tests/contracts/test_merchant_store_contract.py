@@ -29,6 +29,7 @@ SHOP = Merchant(
     status=MerchantStatus.INACTIVE,
     created_at=1_767_225_600_000,
     updated_at=1_767_225_600_001,
+    welcome_message="欢迎 👋",
 )
 
 

@@ -1,6 +1,7 @@
 """The merchant's system believes nothing unsigned and misbehaves as told."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -55,6 +56,23 @@ def test_a_forged_request_is_refused_and_recorded_as_unverified() -> None:
     status, [request] = with_receiver(scene)
 
     assert (status, request["verified"]) == (401, False)
+
+
+def test_watchers_hear_of_requests_as_they_come_in_without_their_headers() -> None:
+    async def scene(client: Client) -> Any:
+        stream = await client.get("/events")
+        await stream.content.readuntil(b": listening\n\n")
+        await client.put("/hooks/shop", json={"secret": SECRET, "status": 503})
+        await client.post("/hooks/shop", data=BODY, headers=signature())
+        line = await stream.content.readline()
+        stream.close()
+        return json.loads(line.removeprefix(b"data: "))
+
+    event = with_receiver(scene)
+
+    assert (event["hook"], event["verified"], event["answered"]) == ("shop", True, 503)
+    assert event["body"] == BODY
+    assert "headers" not in event
 
 
 def test_a_behaviour_holds_for_the_given_number_of_requests() -> None:

@@ -68,11 +68,18 @@ class Submission:
     key: str
 
 
+class UnreadableOrderError(ValueError):
+    """A message of the queue is none of the three forms."""
+
+
 def broadcast_order(body: str, message_id: str) -> Expansion | Submission:
-    """What a message of the queue asks for. Raises ValueError for what is none of the forms."""
-    document = json.loads(body)
+    """What a message of the queue asks for. Raises UnreadableOrderError."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise UnreadableOrderError("not JSON") from None
     if not isinstance(document, dict):
-        raise ValueError("not a JSON object")
+        raise UnreadableOrderError("not a JSON object")
     if "detail-type" in document:
         return _from_event_bridge(document)
     if set(document) == {"business_id", "broadcast_id"}:
@@ -83,5 +90,5 @@ def broadcast_order(body: str, message_id: str) -> Expansion | Submission:
 def _from_event_bridge(event: Mapping[str, Any]) -> Submission:
     detail = event.get("detail")
     if event["detail-type"] != DETAIL_TYPE or not isinstance(detail, dict):
-        raise ValueError(f"not an event of detail-type {DETAIL_TYPE}")
+        raise UnreadableOrderError(f"not an event of detail-type {DETAIL_TYPE}")
     return Submission(detail, f"event:{event.get('id')}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -23,6 +23,11 @@ hour, then the queue's redrive policy takes the message away."""
 
 LONGEST_DELAY_SECONDS = 12 * 3600 - 15 * 60
 """SQS counts its 12 hours from the receive, and a function may have run for 15 minutes since."""
+
+GRACE_SECONDS = 1.0
+"""A batch that takes longer gives what is done back early. SQS hands nothing more of a conversation
+out while a message of it is in a batch: without this, a batch with one slow subscriber in it would
+hold up its healthy neighbours' next messages."""
 
 _BATCH = 10
 
@@ -90,6 +95,20 @@ class VisibilityQueue:
             if refused := answer.get("Failed"):
                 raise ValueError(f"SQS refused {len(refused)} changes of visibility")
 
+    def delete(self, records: Sequence[Record]) -> None:
+        """Take `records` (of one batch) out, ahead of the event source. Raises botocore's errors.
+
+        One that SQS refuses is taken out by the event source.
+        """
+        for start in range(0, len(records), _BATCH):
+            self.client.delete_message_batch(
+                QueueUrl=self.queue_url,
+                Entries=[
+                    {"Id": str(number), "ReceiptHandle": record.receipt_handle}
+                    for number, record in enumerate(records[start : start + _BATCH])
+                ],
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class _Group:
@@ -130,6 +149,14 @@ class _Group:
         else:
             self.logger.exception("record failed", extra=facts)
 
+    def delete(self, records: Sequence[Record]) -> None:
+        """Free the conversations of what is done."""
+        try:
+            self.queue.delete(records)
+        except (BotoCoreError, ClientError) as error:
+            # The event source deletes them when the batch is done: late, but no harm.
+            self.logger.warning("not deleted early", extra={"error": type(error).__name__})
+
     def _delay(self, records: Sequence[Record], seconds: int) -> None:
         try:
             self.queue.delay(records, seconds)
@@ -156,6 +183,7 @@ def process_fifo_batch(  # noqa: PLR0913 - all but two are keywords
     reported as failed and hidden for a while, all for the same time, so that the queue hands them
     out again in order: `RetryLater` says for how long, any other exception costs a growing pause.
     Other groups go on; with `workers` > 1 they run side by side, and `handle` must be thread-safe.
+    Then a slow group does not hold up what comes next in the others, see `GRACE_SECONDS`.
 
     `has_time` is asked before each record: False gives the rest back at once, so that no attempt is
     cut off in the middle by the function's time limit.
@@ -163,8 +191,7 @@ def process_fifo_batch(  # noqa: PLR0913 - all but two are keywords
     group = _Group(handle, queue, logger or logging.getLogger(__name__), has_time)
     groups = _by_group(Record.from_event(record) for record in event["Records"])
     if workers > 1 and len(groups) > 1:
-        with ThreadPoolExecutor(max_workers=min(workers, len(groups))) as pool:
-            left = list(pool.map(group.process, groups))
+        left = _side_by_side(group, groups, workers)
     else:
         left = [group.process(records) for records in groups]
     return {
@@ -172,6 +199,23 @@ def process_fifo_batch(  # noqa: PLR0913 - all but two are keywords
             {"itemIdentifier": record.message_id} for records in left for record in records
         ]
     }
+
+
+def _side_by_side(
+    group: _Group, groups: Sequence[Sequence[Record]], workers: int
+) -> list[Sequence[Record]]:
+    """What is left of each group."""
+    with ThreadPoolExecutor(max_workers=min(workers, len(groups))) as pool:
+        runs = {pool.submit(group.process, records): records for records in groups}
+        finished, running = wait(runs, timeout=GRACE_SECONDS)
+        while running:
+            group.delete([record for run in finished for record in _done(run, runs[run])])
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+        return [run.result() for run in runs]
+
+
+def _done(run: Future[Sequence[Record]], records: Sequence[Record]) -> Sequence[Record]:
+    return records[: len(records) - len(run.result())]
 
 
 def _by_group(records: Any) -> list[list[Record]]:

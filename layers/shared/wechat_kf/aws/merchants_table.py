@@ -209,6 +209,7 @@ def _items(merchant: Merchant) -> dict[str, dict[str, Any]]:
             "created_at": merchant.created_at,
             "updated_at": merchant.updated_at,
             "version": merchant.version,
+            "welcome_message": merchant.welcome_message,
         },
         ACCOUNT_NAME: {"key": merchant.account_name, "business_id": merchant.business_id},
     }
@@ -228,6 +229,7 @@ def _merchant(row: Attributes) -> Merchant:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         version=row.get("version", 0),
+        welcome_message=row.get("welcome_message"),
     )
 
 

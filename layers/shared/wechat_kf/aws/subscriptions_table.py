@@ -146,7 +146,8 @@ class SubscriptionLister(Protocol):
 class CachedSubscriptions:
     """Remembers lists for `ttl_ms`: a busy merchant's events do not read the table each time.
 
-    A change therefore takes up to `ttl_ms` to reach the fan-out.
+    A change therefore takes up to `ttl_ms` to reach the fan-out. A merchant's first subscription
+    counts at once: that there is none is not remembered.
     """
 
     def __init__(self, store: SubscriptionLister, clock: Clock, ttl_ms: int = 5 * SECOND) -> None:
@@ -159,7 +160,7 @@ class CachedSubscriptions:
         """The store's list, at most `ttl_ms` old."""
         now = self._clock()
         read_at, held = self._lists.get(business_id, (0, ()))
-        if not read_at or now - read_at >= self._ttl_ms:
+        if not held or now - read_at >= self._ttl_ms:
             held = self._store.list(business_id)
             self._lists[business_id] = (now, held)
         return held

@@ -20,6 +20,7 @@ class WeChatSettings:
     wechat_business_id_as: str = "number"
     wechat_connect_seconds: float = 2.0
     wechat_read_seconds: float = 5.0
+    allow_menu_messages: bool = False
 
 
 def create_transport(settings: WeChatSettings) -> Transport:
@@ -33,6 +34,7 @@ def create_client(settings: WeChatSettings, tokens: TokenSource) -> WeChatClient
     options = ClientOptions(
         send_path=settings.wechat_send_path,
         business_id_as=cast(Literal["number", "string"], settings.wechat_business_id_as),
+        allow_menu=settings.allow_menu_messages,
     )
     return WeChatClient(
         create_transport(settings), tokens=tokens, app_id=settings.app_id, options=options

@@ -9,6 +9,9 @@ from wechat_kf.domain.event import Event, EventType
 from wechat_kf.wechat.push import Push
 
 _MESSAGE_TYPES = {"text": "text", "image": "image", "miniprogrampage": "mini_program_page"}
+_OUR_NAMES = {"content": "text"}
+"""A text is `{"type": "text", "text": …}` here as in the send API."""
+
 _ENTERED = "user_enter_tempsession"
 
 
@@ -38,9 +41,13 @@ def _data(push: Push) -> dict[str, Any]:
     if push.message_id is not None:
         data["message_id"] = push.message_id
     if push.kind in _MESSAGE_TYPES:
-        data["message"] = {"type": _MESSAGE_TYPES[push.kind], **push.content}
+        data["message"] = {"type": _MESSAGE_TYPES[push.kind], **_content(push)}
     elif push.event == _ENTERED:
         data.update(push.content)
     else:
         data["push"] = {"kind": push.kind, "event": push.event, **push.content}
     return data
+
+
+def _content(push: Push) -> dict[str, Any]:
+    return {_OUR_NAMES.get(name, name): value for name, value in push.content.items()}

@@ -29,9 +29,10 @@ from wechat_kf.wechat.messages import Image, Link, Menu, MenuItem, Message, Mini
 _UNDOCUMENTED = 4  # seen once, during an incident: nobody knows what became of the message
 
 _WAITS = {
-    Retry.BACKOFF: Wait.SHORT,
+    Retry.BACKOFF: Wait.RISKY,  # busy: "the duplicate risk is low, yet not none"
     Retry.AFTER_TOKEN: Wait.SHORT,
     Retry.NEXT_MINUTE: Wait.NEXT_MINUTE,
+    Retry.NEXT_DAY: Wait.QUOTA,
 }
 
 

@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from wechat_kf.channel.inbound import event_of
+from wechat_kf.domain.clock import SECOND, Clock, now_ms
 from wechat_kf.domain.event import Event
 from wechat_kf.domain.outbound import EventQueue
 from wechat_kf.errors import UnavailableError
-from wechat_kf.wechat.push import PushKeys, PushMode, PushOpener, PushRefusedError, Refusal
+from wechat_kf.wechat.push import (
+    EVENT,
+    MAIN_ACCOUNT,
+    Push,
+    PushKeys,
+    PushMode,
+    PushOpener,
+    PushRefusedError,
+    Refusal,
+    transfer_reply,
+)
 
 T = TypeVar("T")
+
+SUCCESS: Final = "success"
+"""WeChat's word for "we have it, do not push it again"; never encrypted."""
+
+_KEY_FAULTS: Final = {Refusal.WRONG_SIGNATURE, Refusal.UNDECRYPTABLE, Refusal.WRONG_APP_ID}
 
 
 class SecretSource(Protocol):
@@ -26,20 +42,37 @@ class SecretSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PushPolicy:
-    """How pushes are checked; `max_age_seconds` None accepts any age."""
+    """How pushes are checked and answered.
+
+    max_age_seconds        None accepts any age
+    transfer_main_account  answer the main account's messages so that WeChat hands them to its own
+                           service tool; sub-merchants have `transfer_to_commkf` for that
+    """
 
     app_id: str
     mode: PushMode
     max_age_seconds: int | None
+    transfer_main_account: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A push that is safe in the queue, and what to answer WeChat."""
+
+    event: Event
+    answer: str
 
 
 class PushReceiver:
     """Verifies, decrypts, parses and queues. Needs no state but the secret's copy."""
 
-    def __init__(self, policy: PushPolicy, secret: SecretSource, events: EventQueue) -> None:
+    def __init__(
+        self, policy: PushPolicy, secret: SecretSource, events: EventQueue, clock: Clock = now_ms
+    ) -> None:
         self._policy = policy
         self._secret = secret
         self._events = events
+        self._clock = clock
         self._opened_with: Mapping[str, str] | None = None
         self._opener: PushOpener | None = None
 
@@ -50,8 +83,8 @@ class PushReceiver:
         """
         return self._with_opener(lambda opener: opener.verify_url(query))
 
-    def receive(self, body: bytes, query: Mapping[str, str]) -> Event:
-        """Queue the push and return its event; returns only when the event is safe.
+    def receive(self, body: bytes, query: Mapping[str, str]) -> Received:
+        """Queue the push; returns only when its event is safe.
 
         Raises:
             PushRefusedError: it is none of WeChat's, or broken; nothing was queued.
@@ -60,7 +93,14 @@ class PushReceiver:
         push = self._with_opener(lambda opener: opener.open(body, query))
         event = event_of(push, self._policy.app_id)
         self._events.put(event)
-        return event
+        return Received(event, self._answer_to(push, query))
+
+    def _answer_to(self, push: Push, query: Mapping[str, str]) -> str:
+        is_message = push.kind != EVENT
+        # What the transfer does to a sub-merchant's conversation is documented nowhere.
+        if self._policy.transfer_main_account and is_message and push.business_id == MAIN_ACCOUNT:
+            return transfer_reply(push, nonce=query["nonce"], now=self._clock() // SECOND)
+        return SUCCESS
 
     def _with_opener(self, use: Callable[[PushOpener], T]) -> T:
         try:
@@ -76,31 +116,29 @@ class PushReceiver:
 
     def _opener_for(self, secret: Mapping[str, str]) -> PushOpener:
         if self._opener is None or secret != self._opened_with:
-            self._opener = PushOpener(
-                app_id=self._policy.app_id,
-                mode=self._policy.mode,
-                keys=push_keys(secret),
-                max_age_seconds=self._policy.max_age_seconds,
-            )
+            self._opener = self._new_opener(push_keys(secret))
             self._opened_with = secret
         return self._opener
 
-
-_KEY_FAULTS = frozenset({Refusal.WRONG_SIGNATURE, Refusal.UNDECRYPTABLE, Refusal.WRONG_APP_ID})
+    def _new_opener(self, keys: list[PushKeys]) -> PushOpener:
+        try:
+            return PushOpener(
+                app_id=self._policy.app_id,
+                mode=self._policy.mode,
+                keys=keys,
+                max_age_seconds=self._policy.max_age_seconds,
+                clock=lambda: self._clock() / SECOND,
+            )
+        except ValueError as error:
+            # Not filled in yet, or filled in wrongly: not the fault of the push, which must wait.
+            raise UnavailableError(f"the push secret cannot be used: {error}") from None
 
 
 def push_keys(secret: Mapping[str, str]) -> list[PushKeys]:
-    """The pairs to try, the current one first; while rotating, either part may be the previous one.
-
-    Raises `UnavailableError` while the secret is not filled in.
-    """
-    try:
-        tokens = [secret["token"], secret.get("previous_token")]
-        aes_keys = [secret["encoding_aes_key"], secret.get("previous_encoding_aes_key")]
-    except KeyError as error:
-        raise UnavailableError(f"the push secret is not filled in: {error.args[0]}") from None
-    return [
-        PushKeys(token, aes_key)
-        for aes_key in filter(None, aes_keys)
-        for token in filter(None, tokens)
-    ]
+    """The current pair and, while rotating, the previous one; only one part may have changed."""
+    current = PushKeys(secret.get("token", ""), secret.get("encoding_aes_key", ""))
+    previous = PushKeys(
+        secret.get("previous_token") or current.token,
+        secret.get("previous_encoding_aes_key") or current.encoding_aes_key,
+    )
+    return [current] if previous == current else [current, previous]

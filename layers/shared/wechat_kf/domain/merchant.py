@@ -39,6 +39,7 @@ class DirectoryEntry:
 class Merchant:
     """Instants are epoch milliseconds. `external_id` is the platform's own key, if it gave one.
 
+    `welcome_message` is what a buyer who enters is greeted with; None for no greeting.
     `version` counts the changes of the record; the store uses it to notice that two writers meet.
     """
 
@@ -51,6 +52,7 @@ class Merchant:
     created_at: int = 0
     updated_at: int = 0
     version: int = 0
+    welcome_message: str | None = None
 
     @classmethod
     def adopted(cls, entry: DirectoryEntry, external_id: str | None, *, now: int) -> Merchant:
@@ -83,6 +85,7 @@ class Registration:
     external_id: str | None = None
     name_is_derived: bool = False
     transfer_to_commkf: bool | None = None
+    welcome_message: str | None = None
 
 
 class NameTakenError(Exception):

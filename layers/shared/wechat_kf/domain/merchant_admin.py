@@ -24,12 +24,13 @@ TRIES = 4
 
 @dataclass(frozen=True, slots=True)
 class MerchantChange:
-    """What to change; None leaves as it is."""
+    """What to change; None leaves as it is. An empty `welcome_message` ends the greeting."""
 
     nickname: str | None = None
     icon: Icon | None = field(default=None, repr=False)
     external_id: str | None = None
     status: MerchantStatus | None = None
+    welcome_message: str | None = None
 
     @property
     def concerns_wechat(self) -> bool:
@@ -37,8 +38,13 @@ class MerchantChange:
 
     def of_record(self, merchant: Merchant) -> Merchant:
         """The record with what is ours alone changed; nickname and icon are WeChat's."""
-        external_id = merchant.external_id if self.external_id is None else self.external_id
-        return replace(merchant, external_id=external_id, status=self.status or merchant.status)
+        welcome = merchant.welcome_message if self.welcome_message is None else self.welcome_message
+        return replace(
+            merchant,
+            external_id=merchant.external_id if self.external_id is None else self.external_id,
+            status=self.status or merchant.status,
+            welcome_message=welcome or None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +125,7 @@ class MerchantAdmin:
         """
         for _ in range(TRIES):
             before = self.get(business_id)
-            wanted = replace(
-                before,
-                external_id=before.external_id
-                if change.external_id is None
-                else change.external_id,
-                status=change.status or before.status,
-            )
+            wanted = change.of_record(before)
             if change.concerns_wechat:
                 wanted = wanted.mirroring(self._entry(business_id))
             if wanted == before:

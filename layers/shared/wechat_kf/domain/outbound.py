@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
@@ -45,10 +46,27 @@ class Guarantee(StrEnum):
 
 
 class Wait(StrEnum):
-    """How long a transient refusal asks us to wait."""
+    """Why another attempt has to wait, which decides for how long and how often."""
 
-    SHORT = "short"  # busy: back off from a second
+    SHORT = "short"  # certainly not sent (unreachable, no token): back off from a second
+    RISKY = "risky"  # likely not sent, but not surely: every further attempt risks a duplicate
     NEXT_MINUTE = "next_minute"  # a per-minute limit
+    QUOTA = "quota"  # the daily quota: until an operator resets it, or the day is over
+
+    @property
+    def concerns_all(self) -> bool:
+        """A limit of the whole account: other messages would meet it too."""
+        return self in (Wait.NEXT_MINUTE, Wait.QUOTA)
+
+
+RISKY_DELAYS = (1 * SECOND, 2 * SECOND, 30 * SECOND, 2 * MINUTE)
+"""The pauses before the second, third, … attempt, where an attempt may duplicate: few on purpose,
+and spread wide enough to bridge a short incident (reference, section 14, row −1)."""
+
+LONGEST_SHORT_DELAY = MINUTE
+QUOTA_DELAY = 2 * MINUTE
+SPREAD = 10 * SECOND
+"""After a limit of the whole account the conversations come back spread over this long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +120,8 @@ class OutboundMessage:
     settled_at: int = 0
     failure: Failure | None = None
     broadcast_id: str | None = None
+    perhaps_sent: bool = False
+    """An earlier attempt's outcome is unknown: whatever comes, we cannot say it was not sent."""
 
     @property
     def conversation(self) -> str:
@@ -136,10 +156,25 @@ def accept(request: SendRequest, *, now: int, max_age_ms: int) -> OutboundMessag
 
 
 def _message_id(request: SendRequest) -> str:
-    if request.idempotency_key is None:
+    if request.broadcast_id is not None:
+        return recipient_message_id(request.business_id, request.broadcast_id, request.openid)
+    return request_id(request.business_id, request.idempotency_key)
+
+
+def request_id(business_id: str, idempotency_key: str | None) -> str:
+    """A new id, or with an idempotency key always the same one: 32 hexadecimal digits."""
+    if idempotency_key is None:
         return uuid.uuid4().hex
-    # The caller's key is a secret of nobody, but of any length and alphabet: a digest fits a key.
-    text = f"{request.business_id}|{request.idempotency_key}"
+    # The caller's key is of any length and alphabet: a digest fits everywhere.
+    return _short_digest(f"{business_id}|{idempotency_key}")
+
+
+def recipient_message_id(business_id: str, broadcast_id: str, openid: str) -> str:
+    """The id of a broadcast's message to one recipient: expanding twice finds the same message."""
+    return _short_digest(f"{business_id}|{broadcast_id}\n{openid}")  # no header holds a line break
+
+
+def _short_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -153,33 +188,76 @@ def settle(message: OutboundMessage, outcome: Outcome, *, now: int) -> OutboundM
     """The message after an attempt (pure: the state machine's one transition function).
 
     A refusal that may pass goes back to `queued`, until the message is older than its limit; an
-    unknown outcome does so only if the caller preferred a duplicate to a gap.
+    unknown outcome does so only if the caller preferred a duplicate to a gap. A message that was
+    perhaps sent once never ends as `failed`, which would promise the contrary.
     """
     match outcome:
         case Sent():
             return replace(message, status=Status.SENT, settled_at=now, failure=None)
         case NotSent(failure, wait):
             if wait is None:
-                return replace(message, status=Status.FAILED, settled_at=now, failure=failure)
-            return _again(message, failure, now)
+                return _give_up(message, failure, now)
+            return _again(message, failure, wait, now)
         case Unknown(failure):
+            doubtful = replace(message, perhaps_sent=True)
             if message.guarantee is Guarantee.AT_LEAST_ONCE:
-                return _again(message, failure, now)
-            return replace(message, status=Status.UNKNOWN, settled_at=now, failure=failure)
+                return _again(doubtful, failure, Wait.RISKY, now)
+            return _give_up(doubtful, failure, now)
 
 
-def _again(message: OutboundMessage, failure: Failure, now: int) -> OutboundMessage:
-    if now < message.expires_at:
-        return replace(message, status=Status.QUEUED, claimed_until=0, failure=failure)
-    expired = replace(failure, code="expired", detail=f"gave up by age; last: {failure.detail}")
-    return replace(message, status=Status.FAILED, settled_at=now, failure=expired)
+def _again(message: OutboundMessage, failure: Failure, wait: Wait, now: int) -> OutboundMessage:
+    if now >= message.expires_at:
+        return _give_up(message, _expired(failure), now)
+    if wait is Wait.RISKY and message.attempts > len(RISKY_DELAYS):
+        return _give_up(message, failure, now)
+    return replace(message, status=Status.QUEUED, claimed_until=0, failure=failure)
 
 
-def delay_ms(wait: Wait, attempts: int, now: int) -> int:
-    """How long to leave the conversation alone before the next attempt."""
-    if wait is Wait.NEXT_MINUTE:
-        return MINUTE - now % MINUTE + SECOND
-    return min(1 << max(0, attempts - 1), 60) * SECOND
+def _give_up(message: OutboundMessage, failure: Failure, now: int) -> OutboundMessage:
+    status = Status.UNKNOWN if message.perhaps_sent else Status.FAILED
+    return replace(message, status=status, settled_at=now, failure=failure)
+
+
+def _expired(last: Failure) -> Failure:
+    """Given up by age; WeChat's last word stays for whoever asks why."""
+    return replace(last, code=EXPIRED, detail=f"gave up by age; last: {last.detail}")
+
+
+def too_late(message: OutboundMessage) -> NotSent:
+    """What becomes of a message that is older than its limit before it could be attempted again."""
+    if message.failure:
+        return NotSent(_expired(message.failure))
+    return NotSent(Failure(EXPIRED, "gave up by age, without an attempt"))
+
+
+EXPIRED = "expired"
+
+
+def delay_ms(wait: Wait, message: OutboundMessage, now: int) -> int:
+    """How long to leave the conversation alone before the next attempt.
+
+    A limit of the whole account adds up to ten seconds that differ from conversation to
+    conversation, so that not all come back in the same second.
+    """
+    tried = max(1, message.attempts)
+    match wait:
+        case Wait.SHORT:
+            return min(SECOND << min(tried - 1, 10), LONGEST_SHORT_DELAY)
+        case Wait.RISKY:
+            return RISKY_DELAYS[min(tried, len(RISKY_DELAYS)) - 1]
+        case Wait.NEXT_MINUTE | Wait.QUOTA:
+            return pause_ms(wait, now) + zlib.crc32(message.conversation.encode()) % SPREAD
+
+
+def pause_ms(wait: Wait, now: int) -> int:
+    """How long a limit of the whole account lasts: 0 when `wait` is none."""
+    match wait:
+        case Wait.NEXT_MINUTE:
+            return MINUTE - now % MINUTE + SECOND
+        case Wait.QUOTA:
+            return QUOTA_DELAY
+        case _:
+            return 0
 
 
 def outcome_event(message: OutboundMessage, app_id: str) -> Event:
@@ -261,11 +339,28 @@ class OutboundStore(Protocol):
     def finish(self, message: OutboundMessage) -> None:
         """Write what `settle` made of a message we hold; the content is dropped if not retained."""
 
+    def reopen(self, message: OutboundMessage) -> bool:
+        """failed or unknown → accepted, with `message`'s `expires_at` and as many attempts.
+
+        False when it is not that message any more: not settled, settled as sent, or another attempt
+        was made since `message` was read. Its `overdue` time starts anew.
+        """
+
     def get(self, business_id: str, message_id: str) -> OutboundMessage | None:
         """One message."""
 
+    def get_many(self, business_id: str, message_ids: Sequence[str]) -> list[OutboundMessage]:
+        """Those of the named messages (100 at most) that exist, in any order."""
+
     def sent_at(self, business_id: str, openid: str, *, since: int, limit: int) -> list[int]:
         """When the latest messages of a conversation were (perhaps) sent, `since` onwards."""
+
+
+class OverdueStore(OutboundStore, Protocol):
+    """The store as the sweeper sees it."""
+
+    def overdue(self, *, now: int, limit: int) -> list[tuple[str, str]]:
+        """Messages that should have moved on: (business id, message id), a little late at most."""
 
 
 class MessageSender(Protocol):

@@ -54,7 +54,7 @@ class Registrar:
         if known:
             return self._linked(known, registration.external_id), False
         entry, created = self._settled(registration)
-        return self._kept(entry, registration.external_id), created
+        return self._kept(entry, registration), created
 
     def _known(self, registration: Registration) -> Merchant | None:
         external_id = registration.external_id
@@ -104,8 +104,9 @@ class Registrar:
                 return found
         return None
 
-    def _kept(self, entry: DirectoryEntry, external_id: str | None) -> Merchant:
-        new = Merchant.adopted(entry, external_id, now=self.clock())
+    def _kept(self, entry: DirectoryEntry, registration: Registration) -> Merchant:
+        adopted = Merchant.adopted(entry, registration.external_id, now=self.clock())
+        new = replace(adopted, welcome_message=registration.welcome_message)
         try:
             stored = self.store.add(new)
         except ConflictError:
@@ -113,7 +114,7 @@ class Registrar:
             # opened must be on record all the same.
             self.store.add(replace(new, external_id=None))
             raise
-        return self._linked(stored, external_id)
+        return self._linked(stored, registration.external_id)
 
     def _linked(self, merchant: Merchant, external_id: str | None) -> Merchant:
         for _ in range(TRIES):

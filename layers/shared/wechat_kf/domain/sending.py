@@ -1,8 +1,9 @@
-"""The two use cases around an outbound message: accept it, and attempt it."""
+"""The use cases around an outbound message: accept it, attempt it, try again on a caller's word."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from wechat_kf.domain.clock import SECOND, Clock
@@ -25,13 +26,19 @@ from wechat_kf.domain.outbound import (
     accept,
     delay_ms,
     outcome_event,
+    pause_ms,
     settle,
+    too_late,
 )
-from wechat_kf.errors import IdempotencyKeyReusedError, NotFoundError
+from wechat_kf.errors import ConflictError, IdempotencyKeyReusedError, NotFoundError
 
 ABANDONED = Unknown(
     Failure(code="attempt_abandoned", detail="the attempt's outcome was never recorded")
 )
+
+CLAIM_MS = 35 * SECOND
+"""Longer than the worker may live (its time-out is 30 s), so that whoever finds a claim that ran
+out knows that its holder is gone."""
 
 
 class RetryLater(Exception):  # noqa: N818 - it names an outcome, not an error
@@ -65,10 +72,34 @@ class Acceptance:
             raise IdempotencyKeyReusedError(
                 "this Idempotency-Key was used before with another body"
             )
-        if message.status is Status.ACCEPTED:
-            self.queue.put(message)
-            self.store.mark_queued(message.business_id, message.message_id)
-        return message
+        return self._queued(message)
+
+    def retry(self, business_id: str, message_id: str) -> OutboundMessage:
+        """Send a failed or unknown message again, with a new age limit and its attempts kept.
+
+        For an unknown one the caller accepts a duplicate by asking.
+
+        Raises:
+            NotFoundError: there is no such message.
+            ConflictError: it is on its way or sent, or its content is not kept any more.
+        """
+        message = self.get(business_id, message_id)
+        if message.status is Status.ACCEPTED and message.attempts:
+            return self._queued(message)  # an earlier retry got no further: finish it
+        if message.status not in (Status.FAILED, Status.UNKNOWN):
+            raise _not_retriable(message)
+        if not message.content:
+            raise ConflictError("the message's content is not kept any more (retention 0)")
+        again = replace(
+            message,
+            status=Status.ACCEPTED,
+            settled_at=0,
+            claimed_until=0,
+            expires_at=self.clock() + self.max_age_ms,
+        )
+        if not self.store.reopen(again):
+            raise _not_retriable(self.get(business_id, message_id))
+        return self._queued(again)
 
     def get(self, business_id: str, message_id: str) -> OutboundMessage:
         """Raises NotFoundError."""
@@ -77,25 +108,67 @@ class Acceptance:
             raise NotFoundError("no such message")
         return message
 
+    def _queued(self, message: OutboundMessage) -> OutboundMessage:
+        if message.status is not Status.ACCEPTED:
+            return message
+        self.queue.put(message)
+        self.store.mark_queued(message.business_id, message.message_id)
+        return replace(message, status=Status.QUEUED)
+
+
+def _not_retriable(message: OutboundMessage) -> ConflictError:
+    return ConflictError(
+        f"only a failed or unknown message can be retried; this one is {message.status}",
+        message_status=str(message.status),
+    )
+
+
+@dataclass(slots=True)
+class Brake:
+    """One worker's memory of a limit of the whole account: until then, calls would be in vain."""
+
+    until: int = 0
+
+    def apply(self, wait: Wait, now: int) -> None:
+        """Remember a limit that was just met; none is remembered for other waits."""
+        self.until = max(self.until, now + pause_ms(wait, now))
+
+    def on(self, now: int) -> bool:
+        return now < self.until
+
+
+Report = Callable[[OutboundMessage, Outcome], None]
+
+
+def _silent(message: OutboundMessage, outcome: Outcome) -> None:
+    """The default report."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Claims a queued message, sends it, records the outcome, tells the subscribers."""
+    """Claims a queued message, sends it, records the outcome, tells the subscribers.
+
+    `report` is told every recorded outcome, for logs and metrics.
+    """
 
     store: OutboundStore
     sender: MessageSender
     events: EventQueue
     clock: Clock
     app_id: str
-    claim_ms: int = 30 * SECOND
+    claim_ms: int = CLAIM_MS
+    report: Report = _silent
+    brake: Brake = field(default_factory=Brake)
 
     def attempt(self, business_id: str, message_id: str) -> None:
         """Take one message as far as it goes now.
 
         Raises:
-            RetryLater: it is certainly not sent, and still may be.
+            RetryLater: it is not settled, and this call can do no more for it now.
         """
         now = self.clock()
+        if self.brake.on(now):
+            self._wait_for_the_limit(business_id, message_id, now)
         claim = self.store.claim(business_id, message_id, now=now, until=now + self.claim_ms)
         match claim:
             case Claim(Claimed.ABSENT, _):
@@ -108,27 +181,39 @@ class Attempt:
             case Claim(Claimed.ABANDONED, message) if message:
                 self._settle(message, ABANDONED)
             case Claim(Claimed.OURS, message) if message:
-                self._send(message, now)
+                expired = now >= message.expires_at
+                self._settle(message, too_late(message) if expired else self.sender.send(message))
 
-    def _send(self, message: OutboundMessage, now: int) -> None:
-        if now >= message.expires_at:
-            failure = message.failure or Failure("expired", "waited too long in the queue")
-            self._settle(message, NotSent(Failure("expired", failure.detail, failure.errcode)))
-            return
-        self._settle(message, self.sender.send(message))
+    def _wait_for_the_limit(self, business_id: str, message_id: str, now: int) -> None:
+        """Leave the message alone while all calls would be refused: a read instead of two writes.
+
+        Returns if there is something to do without WeChat.
+        """
+        message = self.store.get(business_id, message_id)
+        waiting = message and message.status in (Status.ACCEPTED, Status.QUEUED)
+        if message and waiting and now < message.expires_at:
+            left = self.brake.until - now
+            raise RetryLater(max(SECOND, min(left, message.expires_at - now)))
 
     def _settle(self, message: OutboundMessage, outcome: Outcome) -> None:
         now = self.clock()
         settled = settle(message, outcome, now=now)
-        self.store.finish(settled)
+        try:
+            self.store.finish(settled)
+        except ConflictError:
+            # We were so slow that another worker took the message over: it tells what became of it.
+            raise RetryLater(SECOND) from None
+        self.report(settled, outcome)
         if settled.status.settled:
             self.events.put(outcome_event(settled, self.app_id))
             return
         self._wait(settled, outcome, now)
 
     def _wait(self, message: OutboundMessage, outcome: Outcome, now: int) -> NoReturn:
-        wait = outcome.wait if isinstance(outcome, NotSent) else None
-        raise RetryLater(delay_ms(wait or Wait.SHORT, message.attempts, now))
+        wait = outcome.wait if isinstance(outcome, NotSent) and outcome.wait else Wait.RISKY
+        self.brake.apply(wait, now)
+        left = max(SECOND, message.expires_at - now)
+        raise RetryLater(min(delay_ms(wait, message, now), left))
 
 
 def advisory_window(
@@ -137,6 +222,14 @@ def advisory_window(
     """The send window of (business id, openid) at `now`, by our own count."""
     business_id, openid = key
     conversation = conversations.get(business_id, openid) or Conversation(business_id, openid)
-    since = min(filter(None, (conversation.messaged_at, conversation.entered_at)), default=now)
-    sent = store.sent_at(business_id, openid, since=since, limit=10)
+    return window_of(conversation, store, now)
+
+
+def window_of(conversation: Conversation, store: OutboundStore, now: int) -> Window:
+    """The send window of a conversation at `now`; one that is closed anyway costs no read."""
+    untouched = window(conversation, [], now)
+    if not untouched.open:
+        return untouched
+    since = min(filter(None, (conversation.messaged_at, conversation.entered_at)))
+    sent = store.sent_at(conversation.business_id, conversation.openid, since=since, limit=10)
     return window(conversation, sent, now)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from wechat_kf.domain.circuit import Circuit
 from wechat_kf.domain.clock import SECOND, Clock
-from wechat_kf.domain.subscription import Subscription, SubscriptionStore
+from wechat_kf.domain.subscription import Subscription, SubscriptionStatus, SubscriptionStore
 
 _MOST = 1_000
 
@@ -14,15 +14,16 @@ _MOST = 1_000
 class SubscriptionMemory:
     """The store's rows, at most `ttl_ms` old; this worker's own changes show at once.
 
-    Deliveries of a busy subscriber therefore do not read its row each time. Threads may share it:
-    every step on the shared state is one operation on a dict.
+    Deliveries of a busy subscriber therefore do not read its row each time. Only active ones are
+    remembered: no event waits or is given up because of what was true a moment ago. Threads may
+    share it: every step on the shared state is one operation on a dict.
     """
 
     def __init__(self, store: SubscriptionStore, clock: Clock, ttl_ms: int = 3 * SECOND) -> None:
         self._store = store
         self._clock = clock
         self._ttl_ms = ttl_ms
-        self._held: dict[tuple[str, str], tuple[int, Subscription | None]] = {}
+        self._held: dict[tuple[str, str], tuple[int, Subscription]] = {}
 
     def get(self, business_id: str, subscription_id: str) -> Subscription | None:
         """The subscription with its secrets, or None when there is none (any more)."""
@@ -33,7 +34,10 @@ class SubscriptionMemory:
         found = self._store.get(business_id, subscription_id)
         if len(self._held) >= _MOST:
             self._held.clear()
-        self._held[key] = (now, found)
+        if found and found.status is SubscriptionStatus.ACTIVE:
+            self._held[key] = (now, found)
+        else:
+            self._held.pop(key, None)
         return found
 
     def count_failure(self, subscription: Subscription, now: int) -> Subscription:
@@ -60,7 +64,7 @@ class SubscriptionMemory:
     def _remember(self, subscription: Subscription) -> Subscription:
         key = (subscription.business_id, subscription.subscription_id)
         # Only the circuit is news: the rest is as old as it was.
-        read_at, _ = self._held.get(key, (self._clock(), None))
+        read_at, _ = self._held.get(key, (self._clock(), subscription))
         self._held[key] = (read_at, subscription)
         return subscription
 

@@ -52,18 +52,21 @@ class Problem(BaseModel):
 
 
 def answers(
-    successes: Mapping[int, tuple[str, type[BaseModel] | None]], *, problems: tuple[int, ...] = ()
+    successes: Mapping[int, tuple[str, type[BaseModel] | str | None]],
+    *,
+    problems: tuple[int, ...] = (),
 ) -> dict[int, Any]:
     """The `responses` of a route: status → (description, body), and the problems to expect.
 
-    Every route may answer 500 and 503 too; the generator adds those.
+    A body is a model (JSON), or the content type of bytes such as `image/*`, or None. Every route
+    may answer 500 and 503 too; the generator adds those.
     """
     documented: dict[int, Any] = {
         status: {
             "description": description,
-            **({"content": {"application/json": {"model": model}}} if model else {}),
+            **({"content": _content(body)} if body else {}),
         }
-        for status, (description, model) in successes.items()
+        for status, (description, body) in successes.items()
     }
     for status in problems:
         documented[status] = {
@@ -71,3 +74,9 @@ def answers(
             "content": {PROBLEM_JSON: {"model": Problem}},
         }
     return documented
+
+
+def _content(body: type[BaseModel] | str) -> dict[str, Any]:
+    if isinstance(body, str):
+        return {body: {"schema": {"type": "string", "format": "binary"}}}
+    return {"application/json": {"model": body}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -11,18 +11,20 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     StringConstraints,
     model_validator,
 )
 
 from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.contact_button import ContactButton
-from wechat_kf.domain.merchant import Icon, Merchant, MerchantStatus, Registration
+from wechat_kf.domain.merchant import Merchant, MerchantStatus, Registration
 from wechat_kf.domain.merchant_admin import MerchantChange
 from wechat_kf.domain.merchant_sync import SyncReport
 from wechat_kf.domain.paging import Page
 from wechat_kf.http.rules import wechat_rule
 from wechat_kf.wechat.media import image_upload
+from wechat_kf.wechat.messages import Text
 from wechat_kf.wechat.naming import derive_account_name, validate_account_name, validate_nickname
 
 _PIXEL = "R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
@@ -33,6 +35,7 @@ _MERCHANT: dict[str, Any] = {
     "icon_url": "https://wx.qlogo.cn/example/0",
     "external_id": "m-1001",
     "status": "active",
+    "welcome_message": "您好，欢迎光临！",
     "created_at": "2026-01-02T03:04:05.678Z",
     "updated_at": "2026-01-02T03:04:05.678Z",
 }
@@ -71,9 +74,20 @@ Image = Annotated[
         json_schema_extra={"contentEncoding": "base64"},
     ),
 ]
+WelcomeMessage = Annotated[
+    str,
+    AfterValidator(wechat_rule(lambda text: text == "" or Text(text))),
+    Field(
+        description="sent to a buyer who enters a conversation: at most 2048 bytes of UTF-8; "
+        "empty: no greeting",
+        examples=["您好，欢迎光临！"],
+        json_schema_extra={"maxLength": 2048},
+    ),
+]
 MediaId = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=256),
+    # Others could not be told to WeChat, which refuses JSON with escaped characters (40033).
+    StringConstraints(min_length=1, max_length=256, pattern=r"^[\x21-\x7e]+$"),
     Field(
         description="media id of an image uploaded in the last 3 days", examples=["bN7Vx0k2mediaid"]
     ),
@@ -84,23 +98,16 @@ def _none_for_empty(value: Any) -> Any:
     return None if value == "" else value
 
 
-EmptyIsUnchanged = BeforeValidator(_none_for_empty)
+def _or_empty(kind: Any) -> BeforeValidator:
+    """Takes `""` for None, and says so in the schema."""
+    return BeforeValidator(_none_for_empty, json_schema_input_type=kind | Literal[""] | None)
 
 
-class _MerchantRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    @property
-    def _icon(self) -> Icon | None:
-        image: bytes | None = getattr(self, "icon", None)
-        media_id: str | None = getattr(self, "icon_media_id", None)
-        return media_id if image is None else image
-
-
-class RegisterMerchantRequest(_MerchantRequest):
+class RegisterMerchantRequest(BaseModel):
     """Exactly one of `icon` and `icon_media_id`, and at least one of the two names."""
 
     model_config = ConfigDict(
+        extra="forbid",
         json_schema_extra={
             "oneOf": [
                 {"required": [name], "properties": {name: {"type": "string"}}}
@@ -129,9 +136,10 @@ class RegisterMerchantRequest(_MerchantRequest):
     external_id: ExternalId | None = None
     icon: Image | None = None
     icon_media_id: MediaId | None = None
-    transfer_to_commkf: bool | None = Field(
+    transfer_to_commkf: StrictBool | None = Field(
         None, description="forward this merchant's messages to the account's general tool"
     )
+    welcome_message: WelcomeMessage | None = None
 
     @model_validator(mode="after")
     def _is_whole(self) -> RegisterMerchantRequest:
@@ -145,29 +153,38 @@ class RegisterMerchantRequest(_MerchantRequest):
         return Registration(
             account_name=self.account_name or derive_account_name(self.external_id or ""),
             nickname=self.nickname,
-            icon=self._icon or "",
+            icon=self.icon or self.icon_media_id or "",
             external_id=self.external_id,
             name_is_derived=self.account_name is None,
             transfer_to_commkf=self.transfer_to_commkf,
+            welcome_message=self.welcome_message or None,
         )
 
 
-class ChangeMerchantRequest(_MerchantRequest):
-    """What is left out, null or empty stays as it is."""
+class ChangeMerchantRequest(BaseModel):
+    """What is left out, null or empty stays as it is; only an empty welcome message goes."""
 
     model_config = ConfigDict(
+        extra="forbid",
         json_schema_extra={
-            "examples": [{"nickname": "苹果旗舰店"}, {"icon": _PIXEL}, {"status": "inactive"}]
+            "not": {
+                "required": ["icon", "icon_media_id"],
+                "properties": {
+                    name: {"type": "string", "minLength": 1} for name in ("icon", "icon_media_id")
+                },
+            },
+            "examples": [{"nickname": "苹果旗舰店"}, {"icon": _PIXEL}, {"status": "inactive"}],
         },
     )
 
-    nickname: Annotated[Nickname | None, EmptyIsUnchanged] = None
-    icon: Annotated[Image | None, EmptyIsUnchanged] = None
-    icon_media_id: Annotated[MediaId | None, EmptyIsUnchanged] = None
-    external_id: Annotated[ExternalId | None, EmptyIsUnchanged] = None
-    status: Annotated[MerchantStatus | None, EmptyIsUnchanged] = Field(
+    nickname: Annotated[Nickname | None, _or_empty(Nickname)] = None
+    icon: Annotated[Image | None, _or_empty(Image)] = None
+    icon_media_id: Annotated[MediaId | None, _or_empty(MediaId)] = None
+    external_id: Annotated[ExternalId | None, _or_empty(ExternalId)] = None
+    status: Annotated[MerchantStatus | None, _or_empty(MerchantStatus)] = Field(
         None, description="inactive sets the merchant aside, active takes it back"
     )
+    welcome_message: WelcomeMessage | None = None
 
     @model_validator(mode="after")
     def _has_one_icon(self) -> ChangeMerchantRequest:
@@ -178,9 +195,10 @@ class ChangeMerchantRequest(_MerchantRequest):
     def to_domain(self) -> MerchantChange:
         return MerchantChange(
             nickname=self.nickname,
-            icon=self._icon,
+            icon=self.icon or self.icon_media_id,
             external_id=self.external_id,
             status=self.status,
+            welcome_message=self.welcome_message,
         )
 
 
@@ -195,6 +213,7 @@ class MerchantResponse(BaseModel):
     icon_url: str = Field(description="where WeChat keeps the icon; empty until the next sync")
     external_id: str | None
     status: MerchantStatus
+    welcome_message: str | None = Field(description="sent to a buyer who enters a conversation")
     created_at: str = Field(json_schema_extra={"format": "date-time"})
     updated_at: str = Field(json_schema_extra={"format": "date-time"})
 
@@ -207,6 +226,7 @@ class MerchantResponse(BaseModel):
             icon_url=merchant.icon_url,
             external_id=merchant.external_id,
             status=merchant.status,
+            welcome_message=merchant.welcome_message,
             created_at=rfc3339(merchant.created_at),
             updated_at=rfc3339(merchant.updated_at),
         )

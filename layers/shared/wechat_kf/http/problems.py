@@ -34,6 +34,15 @@ def problem(status: int, code: str, detail: str, **members: Any) -> Response[str
     )
 
 
+def as_event(answer: Response[str]) -> dict[str, Any]:
+    """A response in API Gateway's own form, for what is answered before any route is found."""
+    return {
+        "statusCode": answer.status_code,
+        "headers": {"Content-Type": answer.content_type, **answer.headers},
+        "body": answer.body,
+    }
+
+
 def of_app_error(error: AppError) -> Response[str]:
     """Our own refusals."""
     return problem(error.status, error.code, error.detail, **error.members)
@@ -66,6 +75,8 @@ def of_validation(errors: list[dict[str, Any]]) -> Response[str]:
 def _field(error: dict[str, Any]) -> str:
     # The first part says where the value stood (body, query, path); callers know fields by name.
     where, *path = [str(part) for part in error.get("loc", ())] or ["body"]
+    if error.get("type") == "json_invalid":  # what follows is a position in the text
+        return where
     return ".".join(path) if path else where
 
 

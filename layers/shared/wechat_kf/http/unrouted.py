@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wechat_kf.http.problems import problem
+from wechat_kf.http.problems import as_event, problem
 from wechat_kf.http.route_table import ROUTES
 
 
@@ -46,8 +46,5 @@ _PATTERNS = [(_pattern(path), methods) for path, methods in ROUTES.items() if "{
 
 def _answer(status: int, code: str, detail: str, headers: dict[str, str]) -> dict[str, Any]:
     answer = problem(status, code, detail)
-    return {
-        "statusCode": answer.status_code,
-        "headers": {"Content-Type": answer.content_type, **headers},
-        "body": answer.body,
-    }
+    answer.headers.update(headers)
+    return as_event(answer)

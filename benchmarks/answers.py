@@ -1,0 +1,152 @@
+"""What AWS and WeChat answer in a benchmark: at once, and as if everything were in order.
+
+The rows are those that our own stores write, so they cannot drift from the real ones.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from benchmarks.samples import AES_KEY, TOKEN
+from wechat_kf.aws.broadcasts_table import BroadcastsTable
+from wechat_kf.aws.dynamo import encode
+from wechat_kf.aws.merchants_table import MerchantsTable
+from wechat_kf.aws.messages_table import MessagesTable
+from wechat_kf.aws.subscriptions_table import SubscriptionsTable
+from wechat_kf.domain.broadcast import Broadcast
+from wechat_kf.domain.clock import HOUR, MINUTE
+from wechat_kf.domain.merchant import Merchant
+from wechat_kf.domain.outbound import Guarantee, OutboundMessage, Status
+from wechat_kf.domain.event import ANY_MERCHANT
+from wechat_kf.domain.subscription import Subscription, Target, TargetType
+
+BUSINESS_ID: Final = "42"
+OPENID: Final = "o9AgO5Kd5ggOC-bXrbNODIiE3bGY"
+SUBSCRIPTION_ID: Final = "sub-benchmark"
+RECIPIENTS: Final = 10
+TEXT: Final = {"type": "text", "text": "您好，L 码有货，今天下单今天发。"}
+WECHAT_SAYS_YES: Final = b'{"errcode":0,"errmsg":"ok"}'
+
+Document = dict[str, Any]
+
+
+class Answers:
+    """Answers to the calls of every function; `origin` is where webhooks are taken."""
+
+    def __init__(self, origin: str) -> None:
+        now = time.time_ns() // 1_000_000
+        conversation = {"business_id": BUSINESS_ID, "openid": OPENID}
+        acted = {"messaged_at": now, "entered_at": now, "active_at": now}
+        token = {"access_token": "t" * 136, "requested_at": now, "expires_at": now + 2 * HOUR}
+        self._subscription = _subscription_row(origin)
+        self._message = _message_row(now)
+        self._items: dict[str, Document] = {
+            "MerchantsTable": _merchant_row(),
+            "ConversationsTable": encode({**conversation, **acted}),
+            "TokensTable": encode(token),
+            "SubscriptionsTable": self._subscription,
+            "MessagesTable": _broadcast_row(now),
+        }
+
+    def answer(self, operation: str, request: Mapping[str, Any]) -> Document:
+        """What the service of `operation` (its API name) answers."""
+        match operation:
+            case "GetItem":
+                return {"Item": self._items[request["TableName"]]}
+            case "UpdateItem":
+                ours = request["TableName"] == "MessagesTable"
+                return {"Attributes": self._message if ours else request["Key"]}
+            case "Query":
+                return {"Items": self._found(request)}
+            case "SendMessage":
+                return {"MessageId": "m", "SequenceNumber": "1"}
+            case "SendMessageBatch":
+                return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]]}
+            case "GetSecretValue":
+                secret = {"token": TOKEN, "encoding_aes_key": AES_KEY}
+                return {"ARN": "arn", "Name": "push", "SecretString": json.dumps(secret)}
+            case "PutItem":
+                return {}
+        raise AssertionError(f"no benchmark expects {operation}")
+
+    def _found(self, request: Mapping[str, Any]) -> list[Document]:
+        """Every merchant has one subscription; the one for all merchants has none."""
+        if request["TableName"] != "SubscriptionsTable":
+            return []
+        (asked,) = request["ExpressionAttributeValues"].values()
+        if asked["S"] == ANY_MERCHANT:
+            return []
+        return [{**self._subscription, "business_id": asked}]
+
+
+class _Capture:
+    """A DynamoDB client that keeps the first item written."""
+
+    def __init__(self) -> None:
+        self.item: Document = {}
+
+    def put_item(self, **request: Any) -> Document:
+        self.item = request["Item"]
+        return {}
+
+    def transact_write_items(self, **request: Any) -> Document:
+        self.item = request["TransactItems"][0]["Put"]["Item"]
+        return {}
+
+
+def _subscription_row(origin: str) -> Document:
+    capture = _Capture()
+    SubscriptionsTable(capture, "t").add(
+        Subscription(
+            BUSINESS_ID,
+            SUBSCRIPTION_ID,
+            Target(TargetType.WEBHOOK, f"{origin}/hooks/benchmark"),
+            secrets=("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",),
+        )
+    )
+    return capture.item
+
+
+def _merchant_row() -> Document:
+    capture = _Capture()
+    MerchantsTable(capture, "t").add(
+        Merchant(BUSINESS_ID, "camellia", "山茶旗舰店", external_id="shop-42")
+    )
+    return capture.item
+
+
+def _message_row(now: int) -> Document:
+    """As a claim finds it: ours, sending for the first time."""
+    capture = _Capture()
+    message = OutboundMessage(
+        message_id="benchmark",
+        business_id=BUSINESS_ID,
+        openid=OPENID,
+        content=TEXT,
+        request_digest="d" * 64,
+        accepted_at=now,
+        expires_at=now + HOUR,
+        status=Status.SENDING,
+        attempts=1,
+        claimed_until=now + MINUTE,
+    )
+    MessagesTable(capture, "t", 30, lambda: now).add(message)
+    return capture.item
+
+
+def _broadcast_row(now: int) -> Document:
+    capture = _Capture()
+    broadcast = Broadcast(
+        broadcast_id="benchmark",
+        business_id=BUSINESS_ID,
+        openids=tuple(f"{OPENID[:-2]}{number:02}" for number in range(RECIPIENTS)),
+        content=TEXT,
+        request_digest="d" * 64,
+        accepted_at=now,
+        guarantee=Guarantee.AT_MOST_ONCE,
+    )
+    BroadcastsTable(capture, "t", 30, lambda: now).add(broadcast)
+    return capture.item

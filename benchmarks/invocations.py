@@ -1,0 +1,123 @@
+"""The functions' handlers in this process, and an event for each as Lambda would hand it over."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.answers import BUSINESS_ID, OPENID, SUBSCRIPTION_ID, TEXT
+from benchmarks.samples import APP_ID, BodyFormat, sealed_push
+from benchmarks.template_environment import function_environment
+from local.state import ROOT
+from wechat_kf.aws.queues import delivery_to_body, event_to_body
+from wechat_kf.domain.delivery import Delivery
+from wechat_kf.domain.event import Event, EventType
+
+Handler = Callable[[dict[str, Any], Any], Any]
+
+_numbers = itertools.count()
+
+
+class Context:
+    """A function's context with all its time left."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 30_000
+
+
+def load_handler(name: str, origin: str) -> Handler:
+    """The handler of functions/`name`, with AWS and WeChat at `origin`. One per process.
+
+    From now on the process writes its standard output, and so its logs, to nowhere.
+    """
+    os.environ.update(
+        function_environment(name),
+        AWS_ENDPOINT_URL=origin,
+        WECHAT_API_HOSTS=origin,
+        ALLOW_LOOPBACK_SUBSCRIBERS="true",
+    )
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.path.insert(0, str(ROOT / "functions" / name))
+    handler: Handler = importlib.import_module(f"{name}_handler").handler
+    return handler
+
+
+def event_for(name: str, business_id: str = BUSINESS_ID, openid: str = OPENID) -> dict[str, Any]:
+    """One message's worth of work for a function."""
+    match name:
+        case "push":
+            body, query = sealed_push(BodyFormat.XML, int(time.time()))
+            return _http("POST", "/wechat/push", body.decode(), query)
+        case "inbound":
+            return _batch(event_to_body(_received(business_id, openid)), f"{business_id}#{openid}")
+        case "deliveries":
+            return _batch(_delivery(business_id, openid), f"{SUBSCRIPTION_ID}#{openid}")
+        case "outbound":
+            body = {"business_id": business_id, "message_id": f"benchmark-{next(_numbers)}"}
+            return _batch(json.dumps(body), f"{business_id}#{openid}")
+        case "broadcasts":
+            return _batch(json.dumps({"business_id": business_id, "broadcast_id": "benchmark"}))
+        case "messages":
+            text = json.dumps({"openid": openid, "message": TEXT}, ensure_ascii=False)
+            return _http("POST", f"/merchants/{business_id}/messages", text)
+        case "merchants":
+            return _http("GET", f"/merchants/{business_id}")
+        case "token":
+            return {"warm_up": True}
+    return {}
+
+
+def _received(business_id: str, openid: str) -> Event:
+    number = next(_numbers)
+    return Event(
+        id=f"{number:064x}",
+        type=EventType.MESSAGE_RECEIVED,
+        app_id=APP_ID,
+        business_id=business_id,
+        openid=openid,
+        at_ms=time.time_ns() // 1_000_000,
+        data={
+            "business_id": business_id,
+            "openid": openid,
+            "message_id": str(22_923_519_871_373_703 + number),
+            "message": {"type": "text", "text": "你好，请问这件外套还有 L 码吗？"},
+        },
+    )
+
+
+def _delivery(business_id: str, openid: str) -> str:
+    event = _received(business_id, openid)
+    return delivery_to_body(Delivery(business_id, SUBSCRIPTION_ID, event, event.at_ms))
+
+
+def _batch(body: str, group_id: str = "") -> dict[str, Any]:
+    attributes = {"ApproximateReceiveCount": "1", "SentTimestamp": str(int(time.time() * 1000))}
+    if group_id:
+        attributes["MessageGroupId"] = group_id
+    record = {"messageId": "m", "receiptHandle": "r", "body": body, "attributes": attributes}
+    return {"Records": [record]}
+
+
+def _http(
+    method: str, path: str, body: str | None = None, query: dict[str, str] | None = None
+) -> dict[str, Any]:
+    return {
+        "version": "2.0",
+        "routeKey": f"{method} {path}",
+        "rawPath": path,
+        "headers": {"content-type": "application/json"},
+        "requestContext": {
+            "http": {"method": method, "path": path},
+            "requestId": "r",
+            "stage": "$default",
+        },
+        "queryStringParameters": query or {},
+        "body": body,
+        "isBase64Encoded": False,
+    }

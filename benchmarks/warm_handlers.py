@@ -1,0 +1,64 @@
+"""Each handler warm, against the bare calls it makes: CPU of one process only."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+from benchmarks.calls_made import calls_made, in_words
+from benchmarks.invocations import Context, event_for, load_handler
+from benchmarks.loopback import loopback
+from benchmarks.measure import COMPARISON, Row, Section, cpu_microseconds
+from benchmarks.template_environment import function_names
+
+ROUNDS = 15
+BUDGET_CALLS = 300
+"""AWS calls per round: a handler that makes many is invoked less often."""
+
+NOTE = (
+    "One warm invocation with one message (the worst case for a function that takes batches), "
+    "against the same calls made bare with the same parameters: botocore for AWS, `requests` on a "
+    "kept connection for WeChat, `http.client` for a webhook. What remains is all of our own work: "
+    "Powertools' routing and validation, the rules, the logs. AWS, WeChat and the subscriber are "
+    "a loopback server in another process. Median CPU time; less is better. The design sets a "
+    "goal for `push`, which answers to a deadline."
+)
+
+
+def run() -> list[Section]:
+    with loopback() as origin:
+        measured = [_in_a_process(name, origin) for name in function_names()]
+    rows = [
+        [*_row(name, ours, floor).cells(), calls]
+        for name, (ours, floor, calls) in zip(function_names(), measured, strict=True)
+    ]
+    return [Section("Warm invocations", NOTE, [*COMPARISON, "its calls"], rows)]
+
+
+def _row(name: str, ours: float, floor: float) -> Row:
+    goal = 1.2 if name == "push" else None
+    return Row(name, ours, floor, "µs", ours / floor, goal, at_least=False)
+
+
+def _in_a_process(name: str, origin: str) -> tuple[float, float, str]:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(_measure, name, origin).result()
+
+
+def _measure(name: str, origin: str) -> tuple[float, float, str]:
+    """(ours, floor, the calls in words); microseconds."""
+    handler, event, context = load_handler(name, origin), event_for(name), Context()
+    handler(event, context)  # fills the caches that a warm function has
+    with calls_made() as calls:
+        handler(event, context)
+
+    def floor() -> None:
+        for call in calls:
+            call.again()
+
+    invocations = max(5, BUDGET_CALLS // max(1, len(calls)) // 2)
+    ours, bare = cpu_microseconds(
+        [lambda: handler(event, context), floor], rounds=ROUNDS, calls=invocations
+    )
+    return ours, bare, in_words(calls)

@@ -1,0 +1,1 @@
+"""Storms with a seed: what must not get lost, repeated or out of order, and a table that tells."""

@@ -1,0 +1,317 @@
+"""Look at dead letters, and put them back in line. Works in every region: no AWS redrive is used.
+
+    python -m cli.replay --stack wechat-kf                                  how many there are
+    python -m cli.replay deliveries --stack wechat-kf --dry-run             which, and why
+    python -m cli.replay deliveries --stack wechat-kf --reason expired      put these back
+
+Without --stack the local stack is meant. Each one is sent first and deleted then, in the order of
+its conversation: none is lost, and an interrupted replay can be repeated. Nothing that customers
+wrote is shown.
+"""
+
+
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import get_session
+
+from cli.dead_letters import KINDS, DeadLetter, Filter, QueueKind
+from local.clients import aws_client
+from local.errors import StackError
+from local.state import StateDirectory
+from wechat_kf.domain.clock import Clock, now_ms, rfc3339
+
+DONE, FAILED, STOPPED = 0, 1, 130
+"""Exit codes: done; it could not go on; interrupted."""
+
+HIDDEN_SECONDS = 300
+"""How long a dead letter that was looked at stays hidden should this command be killed."""
+
+_BATCH = 10
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run has done so far."""
+
+    looked_at: int = 0
+    unreadable: int = 0
+    chosen: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By reason and event type; of a dry run: what would be put back."""
+
+    behind: int = 0
+    """Not looked at: they stand behind others of their conversation that stay."""
+
+
+Progress = Callable[[DeadLetter, Tally], None]
+
+
+def _silent(letter: DeadLetter, tally: Tally) -> None:
+    """The default progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Moves dead letters of one queue back into it."""
+
+    sqs: Any
+    kind: QueueKind
+    dead_letters_url: str
+    queue_url: str
+    clock: Clock = now_ms
+    wait_seconds: int = 1
+    """How long to wait for more before they count as all."""
+
+    def run(
+        self,
+        wanted: Filter,
+        *,
+        limit: int | None = None,
+        dry_run: bool = False,
+        progress: Progress = _silent,
+    ) -> Tally:
+        """Put back what is wanted, `limit` at most; `progress` is told of each one chosen.
+
+        What failed again since this run began is left: it would go round in circles. Raises
+        botocore's errors; repeating the run is safe then.
+        """
+        run = _Run(self, wanted, sys.maxsize if limit is None else limit, dry_run, progress)
+        started = self.clock()
+        try:
+            while letters := self._unseen(run):
+                for letter in letters:
+                    run.take(letter, started)
+                if run.full:
+                    break
+            else:
+                run.tally.behind = self._waiting()
+        finally:
+            self._release(run.left)
+        return run.tally
+
+    def put_back(self, letter: DeadLetter) -> None:
+        """Send, then delete: after a crash in between the same one is sent again, none is lost."""
+        self.sqs.send_message(QueueUrl=self.queue_url, **self.kind.entry(letter, self.clock()))
+        self.sqs.delete_message(QueueUrl=self.dead_letters_url, ReceiptHandle=letter.receipt_handle)
+
+    def count(self) -> int:
+        """How many there are, those that somebody looks at included."""
+        return self._waiting("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+
+    def _unseen(self, run: _Run) -> list[DeadLetter]:
+        """The next ones, each conversation's in order; none when all were seen."""
+        received = self._receive()
+        new = [letter for letter in received if letter.message_id not in run.seen]
+        run.seen.update(letter.message_id for letter in new)
+        return new
+
+    def _receive(self) -> list[DeadLetter]:
+        answer = self.sqs.receive_message(
+            QueueUrl=self.dead_letters_url,
+            MaxNumberOfMessages=_BATCH,
+            VisibilityTimeout=HIDDEN_SECONDS,
+            WaitTimeSeconds=self.wait_seconds,
+            AttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        )
+        return [self.kind.letter(message) for message in answer.get("Messages", ())]
+
+    def _release(self, letters: Sequence[DeadLetter]) -> None:
+        """Let others see again at once what stays; if that fails, they do after a while."""
+        for start in range(0, len(letters), _BATCH):
+            entries = [
+                {"Id": str(number), "ReceiptHandle": one.receipt_handle, "VisibilityTimeout": 0}
+                for number, one in enumerate(letters[start : start + _BATCH])
+            ]
+            with suppress(BotoCoreError, ClientError):
+                self.sqs.change_message_visibility_batch(
+                    QueueUrl=self.dead_letters_url, Entries=entries
+                )
+
+    def _waiting(self, *names: str) -> int:
+        asked = list(names or ("ApproximateNumberOfMessages",))
+        answer = self.sqs.get_queue_attributes(QueueUrl=self.dead_letters_url, AttributeNames=asked)
+        return sum(int(answer["Attributes"][name]) for name in asked)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run of a replay: what it looked at, and what stays."""
+
+    replay: Replay
+    wanted: Filter
+    limit: int
+    dry_run: bool
+    progress: Progress
+    tally: Tally = field(default_factory=Tally)
+    seen: set[str] = field(default_factory=set)
+    left: list[DeadLetter] = field(default_factory=list)
+
+    @property
+    def full(self) -> bool:
+        return self.tally.chosen.total() >= self.limit
+
+    def take(self, letter: DeadLetter, started: int) -> None:
+        """Put it back, or leave it: also what failed again since `started`."""
+        self.tally.looked_at += 1
+        self.tally.unreadable += not letter.readable
+        wanted = self.wanted.wants(letter) and letter.dead_since <= started and not self.full
+        if self.dry_run or not wanted:
+            self.left.append(letter)
+        else:
+            self.replay.put_back(letter)
+        if wanted:
+            self.tally.chosen[letter.reason, letter.facts.event_type] += 1
+            self.progress(letter, self.tally)
+
+
+def replays(stack: str | None, region: str | None, kinds: Sequence[QueueKind]) -> list[Replay]:
+    """The replays of those queues that the stack has. Without `stack`: the local one.
+
+    Raises StackError, or botocore's errors, when it cannot be told where they are.
+    """
+    if stack is None:
+        info = StateDirectory.from_environment().read()
+        return _replays(aws_client(info, "sqs"), info.outputs, kinds)
+    session: Any = get_session()
+    client = partial(session.create_client, region_name=region)
+    found = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", ())}
+    return _replays(client("sqs"), outputs, kinds)
+
+
+def _replays(sqs: Any, outputs: Mapping[str, str], kinds: Sequence[QueueKind]) -> list[Replay]:
+    return [
+        Replay(sqs, kind, dead_letters_url=outputs[dead], queue_url=outputs[alive])
+        for kind in kinds
+        for dead, alive in [kind.outputs]
+        if dead in outputs and alive in outputs
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    kinds = [KINDS[options.queue]] if options.queue else list(KINDS.values())
+    try:
+        found = replays(options.stack, options.region, kinds)
+        if not found:
+            raise StackError(f"this stack has no {options.queue} queue")
+        if options.queue is None:
+            return _count(found)
+        return _replay(found[0], options)
+    except (StackError, BotoCoreError, ClientError) as error:
+        print(f"{error}\nnothing is lost: the same command goes on from here", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return STOPPED
+
+
+def _count(found: Sequence[Replay]) -> int:
+    print(f"{'queue':<12} {'dead letters':>12}")
+    for replay in found:
+        print(f"{replay.kind.name:<12} {replay.count():>12}")
+    return DONE
+
+
+def _replay(replay: Replay, options: argparse.Namespace) -> int:
+    now = now_ms()
+    wanted = Filter(
+        reason=options.reason,
+        event_type=options.type,
+        business_id=options.business_id,
+        subscription_id=options.subscription,
+        dead_before=now - options.older_than if options.older_than else None,
+        dead_after=now - options.newer_than if options.newer_than else None,
+    )
+    show = _list_line if options.dry_run else _progress(replay.count())
+    tally = replay.run(wanted, limit=options.limit, dry_run=options.dry_run, progress=show)
+    print(summary(tally, dry_run=options.dry_run))
+    return DONE
+
+
+def _list_line(letter: DeadLetter, tally: Tally) -> None:
+    facts = letter.facts
+    names = (facts.event_type, facts.business_id, facts.subscription_id, facts.subject)
+    print(rfc3339(letter.dead_since), letter.reason, *(name or "-" for name in names), sep="  ")
+
+
+def _progress(total: int) -> Progress:
+    """A line on the terminal that grows; elsewhere one line for every hundred."""
+    terminal = sys.stderr.isatty()
+
+    def show(letter: DeadLetter, tally: Tally) -> None:
+        done = tally.chosen.total()
+        if terminal:
+            print(f"\rput back {done} of {total} at most", end="", file=sys.stderr)
+        elif done % 100 == 0:
+            print(f"put back {done} of {total} at most", file=sys.stderr)
+
+    return show
+
+
+def summary(tally: Tally, *, dry_run: bool) -> str:
+    """What was, or would be, put back, and what stays."""
+    chosen = tally.chosen.total()
+    done = "would be put back" if dry_run else "put back"
+    lines = [f"\n{chosen} {done}, of {tally.looked_at} looked at"]
+    lines += [
+        f"{count:>7}  {reason}  {event_type}"
+        for (reason, event_type), count in sorted(tally.chosen.items())
+    ]
+    if tally.unreadable:
+        lines.append(f"{tally.unreadable} are none of ours and stay")
+    if tally.behind:
+        lines.append(f"{tally.behind} not looked at: they stand behind ten of their conversation")
+    if dry_run:
+        lines.append("nothing was moved: a dry run")
+    return "\n".join(lines)
+
+
+def _duration(text: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError("like 30m, 12h or 2d")
+    return int(found[1]) * _UNITS[found[2]] * 1_000
+
+
+def _positive(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError("a whole number, 1 or more")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m cli.replay",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("queue", nargs="?", choices=list(KINDS), help="left out: count them all")
+    parser.add_argument("--stack", help="name of the CloudFormation stack (the local one)")
+    parser.add_argument("--region", help="of the stack, if it is not your usual one")
+    parser.add_argument("--dry-run", action="store_true", help="list them, and move nothing")
+    parser.add_argument("--reason", help="only those whose reason begins so")
+    parser.add_argument("--type", help="only events whose type begins so")
+    parser.add_argument("--business-id", help="only this merchant's; 0 is the main account")
+    parser.add_argument("--subscription", help="only this subscription's (queue: deliveries)")
+    parser.add_argument("--older-than", type=_duration, help="dead for longer than, say, 30m, 2d")
+    parser.add_argument("--newer-than", type=_duration, help="dead for less than")
+    parser.add_argument("--limit", type=_positive, help="so many at most")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Routes of /merchants/{business_id}/conversations and /typing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler.openapi.params import Body, Query
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+from route_parts import BusinessId, Cursor, OpenidInPath
+
+from wechat_kf.domain.conversation import Conversation, ConversationStore, Window
+from wechat_kf.domain.transcript import TranscriptReader
+from wechat_kf.errors import NotFoundError
+from wechat_kf.http.answers import answers
+from wechat_kf.http.conversation_models import (
+    ConversationPage,
+    ConversationResponse,
+    TranscriptPage,
+    TypingRequest,
+    TypingResponse,
+)
+from wechat_kf.http.conversation_models import Typing as TypingCommand
+
+ShowTyping = Callable[[str, str, bool], str]
+"""(business id, openid, whether to show or to cancel) → what became of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationUseCases:
+    """What the routes call."""
+
+    conversations: ConversationStore
+    transcripts: TranscriptReader
+    window_of: Callable[[Conversation], Window]
+    show_typing: ShowTyping
+
+
+def build_router(use_cases: ConversationUseCases) -> APIGatewayHttpRouter:
+    """The routes behind an agent's screen."""
+    router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
+
+    def answer(conversation: Conversation) -> ConversationResponse:
+        return ConversationResponse.of(conversation, use_cases.window_of(conversation))
+
+    @router.get(
+        "/merchants/<business_id>/conversations",
+        summary="List conversations",
+        operation_id="listConversations",
+        tags=["conversations"],
+        responses=answers({200: ("a page", ConversationPage)}, problems=(400,)),
+    )
+    def list_conversations(
+        business_id: BusinessId,
+        limit: Annotated[int, Query(ge=1, le=50)] = 20,
+        cursor: Cursor = None,
+    ) -> ConversationPage:
+        """A merchant's conversations, the last active first, each with its advisory window."""
+        page = use_cases.conversations.recent(business_id, limit=limit, cursor=cursor)
+        return ConversationPage(
+            items=[answer(conversation) for conversation in page.items],
+            next_cursor=page.next_cursor,
+        )
+
+    @router.get(
+        "/merchants/<business_id>/conversations/<openid>",
+        summary="Read a conversation's window",
+        operation_id="readConversation",
+        tags=["conversations"],
+        responses=answers({200: ("the conversation", ConversationResponse)}, problems=(400, 404)),
+    )
+    def read(business_id: BusinessId, openid: OpenidInPath) -> ConversationResponse:
+        """What the buyer last did, and what may still be sent."""
+        conversation = use_cases.conversations.get(business_id, openid)
+        if conversation is None:
+            raise NotFoundError("this buyer has not written to this merchant yet")
+        return answer(conversation)
+
+    @router.get(
+        "/merchants/<business_id>/conversations/<openid>/messages",
+        summary="Read a transcript",
+        operation_id="listTranscript",
+        tags=["conversations"],
+        responses=answers({200: ("a page", TranscriptPage)}, problems=(400,)),
+    )
+    def transcript(
+        business_id: BusinessId,
+        openid: OpenidInPath,
+        limit: Annotated[int, Query(ge=1, le=100)] = 50,
+        cursor: Cursor = None,
+    ) -> TranscriptPage:
+        """Both directions, newest first, as long as the stack's retention."""
+        page = use_cases.transcripts.transcript(business_id, openid, limit=limit, cursor=cursor)
+        return TranscriptPage.of(page)
+
+    @router.post(
+        "/merchants/<business_id>/typing",
+        summary="Show that somebody is typing",
+        operation_id="showTyping",
+        tags=["conversations"],
+        responses=answers(
+            {200: ("what became of it", TypingResponse)}, problems=(400, 403, 409, 429)
+        ),
+    )
+    def typing(business_id: BusinessId, body: Annotated[TypingRequest, Body()]) -> TypingResponse:
+        """Tell the buyer's phone at once; sending a message ends it by itself."""
+        shown = body.command is TypingCommand.TYPING
+        return TypingResponse(result=use_cases.show_typing(business_id, body.openid, shown))
+
+    return router

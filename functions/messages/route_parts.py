@@ -1,0 +1,34 @@
+"""Parameters that several routes of this function share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+
+BusinessId = Annotated[
+    str,
+    Path(
+        pattern=r"^[0-9]{1,20}$",
+        description="WeChat's business id; 0 is the main account",
+        examples=["42"],
+    ),
+]
+OpenidInPath = Annotated[
+    str,
+    Path(pattern=r"^[A-Za-z0-9_@.-]{1,128}$", description="the buyer's OpenID"),
+]
+MessageId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="the same key and body always answer with the same resource; the same key with "
+        "another body is a 422",
+    ),
+]
+Cursor = Annotated[
+    str | None, Query(max_length=512, description="`next_cursor` of the page before")
+]

@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing of what an attacker can reach: `make fuzz`."""

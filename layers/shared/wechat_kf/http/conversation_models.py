@@ -1,0 +1,106 @@
+"""Response bodies of the conversations routes, and of typing."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from wechat_kf.domain.clock import rfc3339
+from wechat_kf.domain.conversation import Conversation, Window
+from wechat_kf.domain.paging import Page
+from wechat_kf.domain.transcript import TranscriptEntry
+from wechat_kf.http.message_models import Openid, WindowResponse
+
+
+class ConversationResponse(BaseModel):
+    """What a buyer last did, and what may still be sent."""
+
+    business_id: str
+    openid: str
+    active_at: str = Field(description="the buyer's last action, UTC")
+    messaged_at: str | None = Field(description="the buyer's last message")
+    entered_at: str | None = Field(description="when the buyer last opened the conversation")
+    window: WindowResponse
+
+    @classmethod
+    def of(cls, conversation: Conversation, window: Window) -> ConversationResponse:
+        return cls(
+            business_id=conversation.business_id,
+            openid=conversation.openid,
+            active_at=rfc3339(conversation.active_at),
+            messaged_at=_instant(conversation.messaged_at),
+            entered_at=_instant(conversation.entered_at),
+            window=WindowResponse.of(window),
+        )
+
+
+class ConversationPage(BaseModel):
+    """A page of conversations, the last active first."""
+
+    items: list[ConversationResponse]
+    next_cursor: str | None
+
+
+class TranscriptEntryResponse(BaseModel):
+    """One message of either direction."""
+
+    id: str = Field(description="the event's id of a received one, the message id of a sent one")
+    direction: str = Field(description="received (from the buyer) or sent (to the buyer)")
+    at: str = Field(description="when the buyer wrote it, or when we accepted it; UTC")
+    status: str | None = Field(description="of a sent one; null for received ones")
+    message: dict[str, Any] | None = Field(description="null where it is not kept any more")
+
+    @classmethod
+    def of(cls, entry: TranscriptEntry) -> TranscriptEntryResponse:
+        return cls(
+            id=entry.entry_id,
+            direction=entry.direction,
+            at=rfc3339(entry.at_ms),
+            status=entry.status,
+            message=dict(entry.content) if entry.content else None,
+        )
+
+
+class TranscriptPage(BaseModel):
+    """A page of a transcript, newest first."""
+
+    items: list[TranscriptEntryResponse]
+    next_cursor: str | None
+
+    @classmethod
+    def of(cls, page: Page[TranscriptEntry]) -> TranscriptPage:
+        items = [TranscriptEntryResponse.of(entry) for entry in page.items]
+        return cls(items=items, next_cursor=page.next_cursor)
+
+
+class Typing(StrEnum):
+    """What to show the buyer."""
+
+    TYPING = "typing"
+    CANCEL = "cancel"
+
+
+class TypingRequest(BaseModel):
+    """Show that somebody is typing (for 15 s), or stop it."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"openid": "oXyz_1234567890"}]}
+    )
+
+    openid: Openid
+    command: Typing = Typing.TYPING
+
+
+class TypingResponse(BaseModel):
+    """What became of it."""
+
+    result: str = Field(
+        description="shown; already (it was shown before); ignored (WeChat shows it only within 30 "
+        "seconds of an exchange)"
+    )
+
+
+def _instant(at_ms: int) -> str | None:
+    return rfc3339(at_ms) if at_ms else None

@@ -1,0 +1,1 @@
+"""The demo page: a buyer's phone and a merchant's desk, joined by the deployed stack."""

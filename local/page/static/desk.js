@@ -1,0 +1,444 @@
+// The shop's desk: what the webhooks bring, and answers through the API.
+
+import { platform, Refusal } from "./api.js";
+import { emit, on } from "./bus.js";
+import { h, keepAtEnd, sync } from "./dom.js";
+import { chosenLanguage, remaining, t, timeOfDay } from "./i18n.js";
+import { bubble, excerpt, line } from "./messages.js";
+import { buyerName, hueOf, localPicture } from "./names.js";
+import { badge } from "./phone.js";
+import { choosePicture } from "./pictures.js";
+
+const SETTLED = ["sent", "failed", "unknown"];
+const RECEIVED = ["wechat.kf.message.received", "wechat.kf.session.entered", "wechat.kf.push.unknown"];
+const OUTCOME = /^wechat\.kf\.message\.(sent|failed|unknown)$/;
+const TYPING_EVERY = 12_000; // WeChat shows it for 15 s
+const POLLS = [200, 400, 800, 1000, 1500];
+
+const $ = (id) => document.getElementById(id);
+
+const state = {
+  shops: [],
+  shop: null,
+  cases: new Map(), // "shop openid" → case
+  chosen: new Map(), // shop → openid
+  missing: new Set(), // what this stack has no route for
+  outcomes: new Map(), // message id → outcome that came before its message was known
+  typingUntil: 0,
+};
+
+export function start() {
+  $("reply").addEventListener("submit", replyText);
+  $("reply-picture").addEventListener("click", replyPicture);
+  $("reply-text").addEventListener("input", type);
+  on("webhook", receive);
+  on("language", render);
+}
+
+export function use({ shops }) {
+  state.shops = shops;
+  if (shops.length && !shops.some((shop) => shop.business_id === state.shop)) {
+    chooseShop(shops[0].business_id);
+  }
+  render();
+}
+
+// Conversations
+
+function caseOf(shop, openid) {
+  const key = `${shop} ${openid}`;
+  if (!state.cases.has(key)) {
+    const entries = new Map();
+    state.cases.set(key, { shop, openid, entries, unread: 0, at: 0, window: null });
+  }
+  return state.cases.get(key);
+}
+
+function casesOf(shop) {
+  return [...state.cases.values()].filter((one) => one.shop === shop).sort((a, b) => b.at - a.at);
+}
+
+function current() {
+  const openid = state.chosen.get(state.shop);
+  return openid ? caseOf(state.shop, openid) : null;
+}
+
+async function chooseShop(shop) {
+  state.shop = shop;
+  render();
+  await loadConversations(shop);
+}
+
+async function chooseBuyer(shop, openid) {
+  state.chosen.set(shop, openid);
+  const chosen = caseOf(shop, openid);
+  chosen.unread = 0;
+  render();
+  $("thread").scrollTop = $("thread").scrollHeight;
+  await loadTranscript(chosen);
+}
+
+/** Everything that may have been missed. */
+export async function refresh() {
+  if (state.shop) await loadConversations(state.shop);
+  if (current()) await loadTranscript(current());
+}
+
+async function loadConversations(shop) {
+  const page = await ifThere("desk-transcript", () => platform.conversations(shop));
+  for (const one of page?.items ?? []) {
+    const found = caseOf(shop, one.openid);
+    found.at = Math.max(found.at, Date.parse(one.active_at));
+    found.window = one.window;
+  }
+  render();
+}
+
+async function loadTranscript(chosen) {
+  const page = await ifThere("desk-transcript", () => platform.transcript(chosen.shop, chosen.openid));
+  let before = 0;
+  for (const item of (page?.items ?? []).toReversed()) {
+    const known = sentEntry(chosen, item.id) ?? chosen.entries.get(item.id);
+    before = known?.at ?? Math.max(before + 1, Date.parse(item.at)); // WeChat tells whole seconds
+    if (known) continue;
+    const entry = { id: item.id, at: before, ...shape(item.message ?? {}) };
+    if (item.direction === "received") {
+      if (item.message) put(chosen, entry);
+    } else {
+      put(chosen, { ...entry, own: true, status: item.status, messageId: item.id });
+      watch(chosen, item.id);
+    }
+  }
+  render();
+}
+
+async function refreshWindow(one) {
+  const read = () => platform.conversation(one.shop, one.openid);
+  const conversation = await ifThere("desk-transcript", read);
+  one.window = conversation?.window ?? one.window;
+  render();
+}
+
+/** The answer of a route, or null when this stack does not have it (yet). */
+async function ifThere(what, request) {
+  try {
+    return await request();
+  } catch (error) {
+    if (error instanceof Refusal && error.noSuchRoute) state.missing.add(what);
+    else if (!(error instanceof Refusal && error.status === 404)) emit("trouble", error);
+    return null;
+  }
+}
+
+/** One of our answers by the API's id; its own id is the key it was handed over with. */
+function sentEntry(one, messageId) {
+  return [...one.entries.values()].find((entry) => entry.messageId === messageId);
+}
+
+function put(one, entry) {
+  one.entries.set(entry.id, { ...one.entries.get(entry.id), ...entry });
+  one.at = Math.max(one.at, entry.at);
+}
+
+// Webhooks
+
+function receive({ verified, answered, body }) {
+  if (!verified || answered >= 300) return;
+  const event = JSON.parse(body);
+  const [, type] = OUTCOME.exec(event.type) ?? [];
+  if (type) settle(event.data.message_id, event.data);
+  else if (RECEIVED.includes(event.type)) arrive(event);
+}
+
+function arrive(event) {
+  const { business_id: shop, openid } = event.data;
+  const one = caseOf(shop, openid);
+  const known = one.entries.has(event.id);
+  const note = event.type === RECEIVED[1] ? "entered-note" : "unknown-push";
+  const content = event.data.message ? shape(event.data.message) : { note };
+  put(one, { id: event.id, at: Math.max(one.at + 1, Date.parse(event.time)), ...content });
+  const looking = shop === state.shop && state.chosen.get(shop) === openid;
+  if (!known && !looking && event.data.message) one.unread += 1;
+  if (!state.chosen.has(shop)) chooseBuyer(shop, openid);
+  if (!current()) chooseShop(shop);
+  refreshWindow(one);
+  render();
+}
+
+function settle(messageId, outcome) {
+  for (const one of state.cases.values()) {
+    const entry = sentEntry(one, messageId);
+    if (!entry) continue;
+    update(one, entry.id, outcome);
+    return;
+  }
+  state.outcomes.set(messageId, outcome);
+}
+
+function update(one, id, { status, error, attempts, window }) {
+  const entry = one.entries.get(id);
+  // An outcome of an earlier attempt may come after the retry was ordered.
+  if (!entry || attempts < (entry.attempts ?? 0)) return;
+  const news = SETTLED.includes(status) && entry.status !== status;
+  Object.assign(entry, { status, error: error ?? null, attempts: attempts ?? entry.attempts });
+  if (window) one.window = window;
+  if (news) {
+    announce(t("outcome-said", { text: excerpt(entry), state: t(`state-${status}`) }));
+    emit("answer-settled", { id: entry.messageId, status });
+    refreshWindow(one);
+  }
+  render();
+}
+
+// Answers
+
+async function replyText(submit) {
+  submit.preventDefault();
+  const text = $("reply-text").value.trim();
+  if (!text) return;
+  $("reply-text").value = "";
+  state.typingUntil = 0;
+  $("desk-typing").textContent = "";
+  await reply(current(), { type: "text", text });
+}
+
+async function replyPicture() {
+  const one = current();
+  const picture = await choosePicture();
+  if (!picture) return;
+  const uploaded = await ifThere("desk-media", () => platform.upload(picture));
+  render();
+  if (uploaded) await reply(one, { type: "image", media_id: uploaded.media_id });
+}
+
+async function reply(one, message) {
+  const id = crypto.randomUUID(); // also the key that makes handing it over twice harmless
+  const at = Math.max(Date.now(), one.at + 1);
+  put(one, { id, own: true, at, status: "submitting", ...shape(message) });
+  emit("answer-started", { id, shop: one.shop, openid: one.openid, ...shape(message) });
+  render();
+  $("thread").scrollTop = $("thread").scrollHeight;
+  try {
+    const accepted = await platform.send(one.shop, { openid: one.openid, message }, id);
+    const messageId = accepted.message_id;
+    one.entries.delete(messageId); // a transcript read in the meantime
+    Object.assign(one.entries.get(id), { messageId });
+    emit("answer-accepted", { id, messageId });
+    update(one, id, state.outcomes.get(messageId) ?? accepted);
+    watch(one, id);
+  } catch (error) {
+    Object.assign(one.entries.get(id), { status: "refused", error: { detail: error.message } });
+    emit("answer-refused", { id, reason: error.message });
+    render();
+  }
+}
+
+async function retry(one, id) {
+  const entry = one.entries.get(id);
+  const { messageId } = entry;
+  try {
+    const accepted = await platform.retry(one.shop, messageId);
+    const trace = `${messageId} ${Date.now()}`;
+    emit("answer-started", { ...entry, id: trace, shop: one.shop, openid: one.openid });
+    Object.assign(entry, { status: accepted.status, error: null, attempts: accepted.attempts });
+    watch(one, id);
+  } catch (error) {
+    if (error instanceof Refusal && error.noSuchRoute) state.missing.add("retry");
+    else emit("trouble", error);
+  }
+  render();
+}
+
+/** Outcomes come by webhook; what happens on the way, and while that is down, must be asked for. */
+async function watch(one, id) {
+  const entry = one.entries.get(id);
+  if (entry.watched) return;
+  entry.watched = true;
+  const pending = () => one.entries.get(id) === entry && !SETTLED.includes(entry.status);
+  for (let turn = 0; pending(); turn += 1) {
+    await new Promise((resolve) => setTimeout(resolve, POLLS[Math.min(turn, POLLS.length - 1)]));
+    if (!pending()) break;
+    const seen = await platform.message(one.shop, entry.messageId).catch(() => null);
+    if (seen) update(one, id, seen);
+  }
+  entry.watched = false;
+}
+
+async function type() {
+  const one = current();
+  if (!one || !$("show-typing").checked || state.missing.has("desk-typing")) return;
+  const typing = $("reply-text").value !== "";
+  if (typing === Date.now() < state.typingUntil) return;
+  state.typingUntil = typing ? Date.now() + TYPING_EVERY : 0;
+  let told = "";
+  try {
+    const { result } = await platform.typing(one.shop, one.openid, typing ? "typing" : "cancel");
+    if (typing) told = t(`typing-${result}`);
+  } catch (error) {
+    if (error instanceof Refusal && error.noSuchRoute) state.missing.add("desk-typing");
+    else told = t("typing-failed", { reason: error.message });
+  }
+  $("desk-typing").textContent = $("reply-text").value ? told : "";
+  renderNote();
+}
+
+function announce(text) {
+  $("announcer").textContent = text;
+}
+
+/** The API's message as `messages.js` shows it. */
+function shape(message) {
+  const picture = message.media_id ?? message.thumb_media_id;
+  return {
+    kind: { image: "picture", mini_program_page: "card", link: "card" }[message.type] ?? "text",
+    text: message.text ?? message.content ?? message.head ?? "",
+    picture: picture ? `/api/media/${encodeURIComponent(picture)}` : null,
+    title: message.title ?? "",
+    path: message.page_path ?? message.url ?? "",
+  };
+}
+
+// What is seen
+
+function render() {
+  renderShops();
+  renderBuyers();
+  renderNote();
+  renderThread();
+}
+
+function renderShops() {
+  sync($("desk-shops"), state.shops, {
+    key: (shop) => shop.business_id,
+    version: (shop) => [shop, shop.business_id === state.shop, unreadOf(shop), chosenLanguage()],
+    create: (shop) =>
+      h(
+        "button",
+        {
+          type: "button",
+          class: "chip",
+          "aria-pressed": String(shop.business_id === state.shop),
+          onclick: () => chooseShop(shop.business_id),
+        },
+        h("img", { src: localPicture(shop.icon_url) ?? "/static/icon.svg", alt: "" }),
+        shop.nickname,
+        badge(unreadOf(shop)),
+      ),
+  });
+}
+
+function unreadOf(shop) {
+  return casesOf(shop.business_id).reduce((sum, one) => sum + one.unread, 0);
+}
+
+function renderBuyers() {
+  const cases = casesOf(state.shop);
+  $("no-buyers").hidden = cases.length > 0;
+  sync($("buyers"), cases, {
+    key: (one) => `${one.shop} ${one.openid}`,
+    version: (one) => [one === current(), one.unread, lastOf(one), chosenLanguage()],
+    create: (one) =>
+      h(
+        "li",
+        {},
+        h(
+          "button",
+          {
+            type: "button",
+            class: "buyer",
+            "aria-current": one === current() ? "true" : null,
+            onclick: () => chooseBuyer(one.shop, one.openid),
+          },
+          avatar(one.openid),
+          h("span", { class: "buyer-name" }, buyerName(one.openid)),
+          h("span", { class: "buyer-last" }, lastOf(one)),
+          badge(one.unread),
+        ),
+      ),
+  });
+}
+
+function avatar(openid) {
+  const circle = h("span", { class: "avatar", "aria-hidden": "true" }, openid.slice(-4, -2).toUpperCase());
+  circle.style.setProperty("--hue", hueOf(openid));
+  return circle;
+}
+
+function lastOf(one) {
+  const last = ordered(one).findLast((entry) => !entry.note);
+  if (last) return excerpt(last);
+  return one.entries.size ? t("entered-note") : timeOfDay(one.at);
+}
+
+function ordered(one) {
+  return [...one.entries.values()].sort((a, b) => a.at - b.at);
+}
+
+function renderNote() {
+  const missing = [...state.missing].map((what) => t("not-there", { what: t(what) }));
+  $("desk-note").hidden = missing.length === 0;
+  const words = missing.join(" · ");
+  if ($("desk-note").textContent !== words) $("desk-note").textContent = words;
+  $("reply-picture").disabled = state.missing.has("desk-media");
+}
+
+function renderThread() {
+  const one = current();
+  $("thread").hidden = !one;
+  $("reply").hidden = !one;
+  $("no-choice").hidden = Boolean(one) || casesOf(state.shop).length === 0;
+  if (!one) return;
+  keepAtEnd($("thread"), () => {
+    sync($("thread"), ordered(one), {
+      key: (entry) => `${one.shop} ${one.openid} ${entry.id}`,
+      version: (entry) => [entry.kind, entry.text, entry.note, entry.own, chosenLanguage()],
+      create: (entry) => shown(one, entry),
+    });
+    for (const entry of ordered(one)) if (entry.own) renderOutcome(one, entry);
+  });
+  renderWindow(one);
+}
+
+function shown(one, entry) {
+  if (entry.note) return line(`${buyerName(one.openid)} ${t(entry.note)} · ${timeOfDay(entry.at)}`);
+  const extra = entry.own ? h("div", { class: "outcome", "aria-live": "off" }) : null;
+  return bubble({ ...entry, from: buyerName(one.openid), extra });
+}
+
+/** In place, so that a screen reader does not read the whole message again. */
+function renderOutcome(one, entry) {
+  const key = `${one.shop} ${one.openid} ${entry.id}`;
+  const place = [...$("thread").children].find((child) => child.dataset.key === key);
+  const outcome = place.querySelector(".outcome");
+  const version = JSON.stringify([entry.status, entry.error, entry.attempts, chosenLanguage()]);
+  if (outcome.dataset.version === version) return;
+  outcome.dataset.version = version;
+  outcome.dataset.status = entry.status;
+  const parts = [h("span", { class: "status" }, statusWords(entry)), why(entry), again(one, entry)];
+  outcome.replaceChildren(...parts.filter(Boolean));
+}
+
+function statusWords({ status, attempts, error }) {
+  if (!SETTLED.includes(status) && attempts && error) return t("state-waiting", { attempts });
+  const tries = attempts > 1 ? ` · ${t("attempts", { count: attempts })}` : "";
+  return t(`state-${status}`) + tries;
+}
+
+function why({ status, error }) {
+  const code = error?.errcode === undefined ? "" : ` (${error.errcode})`;
+  if (status === "unknown") return h("span", { class: "why" }, t("unknown-help"));
+  return error ? h("span", { class: "why" }, `${error.detail}${code}`) : null;
+}
+
+function again(one, { id, status }) {
+  if (status !== "failed" && status !== "unknown") return null;
+  if (state.missing.has("retry")) return null;
+  return h("button", { type: "button", class: "quiet small", onclick: () => retry(one, id) }, t("retry"));
+}
+
+function renderWindow({ window }) {
+  const seconds = window?.until ? (Date.parse(window.until) - Date.now()) / 1000 : 0;
+  const values = { count: window?.remaining, time: remaining(seconds) };
+  const words = window ? t(window.open ? "desk-window" : "desk-window-closed", values) : "";
+  $("desk-window").textContent = words;
+}

@@ -1,0 +1,67 @@
+// The page's two languages. What is `data-i18n` in the document is translated in place.
+
+import { emit } from "./bus.js";
+import { TEXTS } from "./texts.js";
+
+const REMEMBERED = "language";
+
+let language = localStorage.getItem(REMEMBERED) ?? preferred();
+
+function preferred() {
+  return navigator.languages.find((one) => /^(zh|en)\b/i.test(one))?.slice(0, 2) ?? "en";
+}
+
+/** The text of a key in the chosen language, with `{name}` filled in. */
+export function t(key, values = {}) {
+  const text = TEXTS[language][key] ?? key;
+  return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+}
+
+export function chosenLanguage() {
+  return language;
+}
+
+export function choose(chosen) {
+  language = chosen;
+  localStorage.setItem(REMEMBERED, chosen);
+  translate();
+  emit("language");
+}
+
+/** Translate everything marked with `data-i18n` (text) or `data-i18n-label` (aria-label). */
+export function translate(root = document) {
+  document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
+  document.title = t("title");
+  for (const element of root.querySelectorAll("[data-i18n]")) {
+    element.textContent = t(element.dataset.i18n);
+  }
+  for (const element of root.querySelectorAll("[data-i18n-label]")) {
+    element.setAttribute("aria-label", t(element.dataset.i18nLabel));
+  }
+  for (const element of root.querySelectorAll("[data-i18n-placeholder]")) {
+    element.placeholder = t(element.dataset.i18nPlaceholder);
+  }
+}
+
+export function timeOfDay(milliseconds) {
+  const format = { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false };
+  return new Date(milliseconds).toLocaleTimeString(locale(), format);
+}
+
+export function duration(milliseconds) {
+  const rounded = Math.round(milliseconds);
+  if (rounded < 1000) return `${rounded} ms`;
+  return `${(milliseconds / 1000).toFixed(milliseconds < 10_000 ? 1 : 0)} s`;
+}
+
+/** How long something still lasts, in its two largest units. */
+export function remaining(seconds) {
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  if (hours) return t("hours-minutes", { hours, minutes });
+  if (seconds >= 60) return t("minutes-seconds", { minutes, seconds: Math.floor(seconds) % 60 });
+  return t("seconds", { seconds: Math.max(0, Math.ceil(seconds)) });
+}
+
+function locale() {
+  return language === "zh" ? "zh-CN" : "en-GB";
+}

@@ -1,0 +1,93 @@
+"""The demo page as the tests see it: by what a visitor can see and name, not by its insides."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from local.state import StackInfo
+
+PATIENCE_MS = 45_000
+"""A cold function on a busy machine takes seconds."""
+SWITCHES = ("busy", "slow", "cut", "subscriber_down")
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@dataclass(slots=True)
+class DemoPage:
+    """One open page. `problems` collects what its console said."""
+
+    page: Page
+    context: BrowserContext
+    url: str
+    problems: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, browser: Browser, stack: StackInfo, **visitor: Any) -> "DemoPage":
+        """`visitor`: locale, viewport, color_scheme … of a browser used for the first time."""
+        context = browser.new_context(**visitor)
+        context.set_default_timeout(PATIENCE_MS)
+        opened = cls(context.new_page(), context, stack.page_url)
+        opened.page.on("pageerror", lambda error: opened.problems.append(str(error)))
+        opened.page.on("console", lambda message: opened.hear(message.type, message.text))
+        opened.page.goto(stack.page_url)
+        expect(opened.shops).not_to_have_count(0)
+        return opened
+
+    def hear(self, kind: str, text: str) -> None:
+        """What the console said. Refused requests are logged too: those are the tests' doing."""
+        if kind == "error" and "Failed to load resource" not in text:
+            self.problems.append(text)
+
+    def close(self) -> None:
+        """Raises AssertionError when a script failed or the content policy was broken."""
+        self.context.close()
+        assert self.problems == []
+
+    def turn_all_off(self) -> None:
+        positions = dict.fromkeys(SWITCHES, False)
+        requests.put(f"{self.url}/demo/switches", json=positions, timeout=60).raise_for_status()
+
+    @property
+    def phone(self) -> Locator:
+        return self.page.locator("#phone")
+
+    @property
+    def desk(self) -> Locator:
+        return self.page.locator("#desk")
+
+    @property
+    def shops(self) -> Locator:
+        return self.page.locator("#shops button")
+
+    @property
+    def buyer_sees(self) -> Locator:
+        return self.phone.get_by_role("log")
+
+    @property
+    def shop_sees(self) -> Locator:
+        return self.desk.get_by_role("log")
+
+    @property
+    def last_trace(self) -> Locator:
+        return self.page.locator("#traces > .trace").first
+
+    def contact(self, shop: str = "Yunling") -> None:
+        """The buyer opens a shop's conversation, and the desk hears of it."""
+        self.shops.filter(has_text=shop).click()
+        expect(self.shop_sees).to_contain_text("opened the conversation")
+
+    def say(self, text: str) -> None:
+        self.phone.get_by_role("textbox").fill(text)
+        self.phone.get_by_role("textbox").press("Enter")
+
+    def answer(self, text: str) -> Locator:
+        """Send it from the desk; returns the message there, with its outcome."""
+        self.desk.get_by_role("textbox").fill(text)
+        self.desk.get_by_role("textbox").press("Enter")
+        return self.shop_sees.locator(".message").filter(has_text=text).last
+
+    def turn(self, name: str) -> None:
+        self.page.get_by_role("switch", name=name).click()

@@ -1,0 +1,43 @@
+"""The merchants routes on the fakes: the function without AWS and without WeChat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from merchant_routes import MerchantUseCases, build_router
+
+from tests.fake_directory import FakeDirectory
+from tests.fakes import FakeClock, InMemoryMerchants
+from tests.unit.http.http_events import http_event
+from wechat_kf.domain.merchant_admin import MerchantAdmin
+from wechat_kf.domain.merchant_sync import MerchantSync
+from wechat_kf.domain.registration import Registrar
+from wechat_kf.http.app import create_app
+
+NO_CONTEXT = cast(Any, None)
+
+
+@dataclass
+class MerchantsApp:
+    """`call` is one request; `store` and `directory` are what it works on."""
+
+    store: InMemoryMerchants = field(default_factory=InMemoryMerchants)
+    directory: FakeDirectory = field(default_factory=FakeDirectory)
+
+    def __post_init__(self) -> None:
+        clock = FakeClock()
+        self._app = create_app()
+        self._app.include_router(
+            build_router(
+                MerchantUseCases(
+                    Registrar(self.store, self.directory, clock, pause=lambda _: None),
+                    MerchantAdmin(self.store, self.directory, clock),
+                    MerchantSync(self.store, self.directory, clock),
+                )
+            )
+        )
+
+    def call(self, method: str, path: str, body: Any = None, **event: Any) -> dict[str, Any]:
+        """API Gateway's answer; `event` as in `http_event`."""
+        return self._app.resolve(http_event(method, path, body, **event), NO_CONTEXT)

@@ -1,0 +1,109 @@
+"""The OpenAPI document: generated, whole, and true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from local import openapi
+from local.state import ROOT
+
+API = openapi.document()
+OPERATIONS = {f"{method} {path}": found for path, method, found in openapi.operations(API)}
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if "$ref" in node:
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def routes_of_template() -> set[str]:
+    """`METHOD path` of every HTTP event in the template, read without its intrinsic functions."""
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_multi_constructor("!", lambda loader, tag, node: None)
+    template = yaml.load((ROOT / "template.yaml").read_text(), Loader)  # noqa: S506 - a SafeLoader
+    return {
+        f"{event['Properties']['Method'].upper()} {event['Properties']['Path']}"
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+        for event in resource["Properties"].get("Events", {}).values()
+        if event["Type"] == "HttpApi" and "Path" in event["Properties"]
+    }
+
+
+def test_no_generated_file_is_stale() -> None:
+    assert openapi.stale() == [], "run `make openapi`"
+
+
+def test_the_document_and_the_template_have_the_same_routes() -> None:
+    assert set(OPERATIONS) == routes_of_template()
+
+
+def test_it_is_openapi_3_1() -> None:
+    assert API["openapi"].startswith("3.1.")
+    assert API["info"]["version"]
+
+
+def test_every_reference_leads_somewhere() -> None:
+    for reference in set(references(API)):
+        where, _, name = reference.rpartition("/")
+        assert where == "#/components/schemas"
+        assert name in API["components"]["schemas"], name
+
+
+def test_operation_ids_are_unique() -> None:
+    ids = [operation["operationId"] for operation in OPERATIONS.values()]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("route", OPERATIONS)
+def test_every_operation_tells_its_success_and_its_problems(route: str) -> None:
+    responses = OPERATIONS[route]["responses"]
+    assert any(status.startswith("2") for status in responses)
+    assert "422" not in responses  # Powertools' default; a broken rule is a 400 here
+    assert OPERATIONS[route]["summary"]
+    if not route.endswith("/wechat/push"):
+        assert "application/problem+json" in responses["default"]["content"]
+
+
+def test_only_wechats_own_path_is_open() -> None:
+    assert API["security"] == [{"sigv4": []}]
+    unsigned = {route for route, operation in OPERATIONS.items() if operation.get("security") == []}
+    assert unsigned == {"GET /wechat/push", "POST /wechat/push"}
+
+
+def examples() -> Iterator[Any]:
+    for name, schema in API["components"]["schemas"].items():
+        for example in schema.get("examples", []):
+            yield pytest.param({"$ref": f"#/components/schemas/{name}"}, example, id=name)
+        for field, rule in schema.get("properties", {}).items():
+            for example in rule.get("examples", []):
+                yield pytest.param(rule, example, id=f"{name}.{field}")
+    for route, operation in OPERATIONS.items():
+        for parameter in operation.get("parameters", []):
+            for example in parameter["schema"].get("examples", []):
+                yield pytest.param(parameter["schema"], example, id=f"{route} {parameter['name']}")
+
+
+@pytest.mark.parametrize(("schema", "example"), [*examples()])
+def test_every_example_is_valid(schema: dict[str, Any], example: Any) -> None:
+    rooted = {**schema, "components": API["components"]}
+    Draft202012Validator(rooted).validate(example)
+
+
+def test_every_schema_is_a_schema() -> None:
+    for schema in API["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)

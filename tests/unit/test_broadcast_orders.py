@@ -1,0 +1,54 @@
+"""What the broadcasts queue may hold."""
+
+import json
+from typing import Any
+
+import pytest
+
+from wechat_kf.aws.broadcast_queue import (
+    Expansion,
+    Submission,
+    UnreadableOrderError,
+    broadcast_order,
+)
+
+DETAIL = {"business_id": "42", "openids": ["a"], "message": {"type": "text", "text": "您好"}}
+
+
+def test_our_own_orders_name_a_broadcast() -> None:
+    order = broadcast_order('{"business_id":"42","broadcast_id":"b1"}', "sqs-1")
+    assert order == Expansion("42", "b1")
+
+
+def test_an_event_is_known_by_its_id_each_time_it_comes() -> None:
+    event = {"id": "e-1", "detail-type": "SendMessages", "source": "shop", "detail": DETAIL}
+    orders = [broadcast_order(json.dumps(event), message) for message in ("sqs-1", "sqs-2")]
+    assert orders == [Submission(DETAIL, "event:e-1")] * 2
+
+
+def test_a_document_put_on_the_queue_is_known_by_its_queue_message() -> None:
+    assert broadcast_order(json.dumps(DETAIL), "sqs-1") == Submission(DETAIL, "queue:sqs-1")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "what?",
+        "",
+        "[]",
+        "null",
+        "[" * 100_000,
+        '"x"',
+        {"detail-type": "Other", "detail": DETAIL},
+        {"detail-type": "SendMessages", "detail": "text"},
+        {"detail-type": "SendMessages"},
+    ],
+)
+def test_anything_else_is_refused(body: Any) -> None:
+    text = body if isinstance(body, str) else json.dumps(body)
+    with pytest.raises(UnreadableOrderError):
+        broadcast_order(text, "sqs-1")
+
+
+def test_a_submission_does_not_show_what_was_written() -> None:
+    assert "您好" not in repr(broadcast_order(json.dumps(DETAIL), "sqs-1"))
