@@ -56,6 +56,10 @@ logs: $(READY) ## the last lines of every log
 simulator: $(READY) ## only the WeChat simulator, in the foreground
 	@exec $(BIN)/python -m local.simulator --port 0
 
+.PHONY: import
+import: $(READY) ## register merchants from FILE=merchants.csv on the stack of .local (ARGS: see --help)
+	@$(BIN)/python -m cli.import_merchants $(FILE) $(ARGS)
+
 .PHONY: test
 test: lint $(READY) ## everything: lint, unit, contracts, template, end to end on a stack of its own, and the page in Chromium if there is one
 	@$(BIN)/python -m pytest

@@ -150,7 +150,10 @@ def test_reprs_show_no_words(message: Message) -> None:
 # split_text
 
 
-@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])), st.integers(4, 40))
+SENDABLE = st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t")
+
+
+@given(st.text(alphabet=SENDABLE), st.integers(4, 40))
 def test_parts_fit_and_join_to_the_text(text: str, limit: int) -> None:
     parts = split_text(text, limit)
 
@@ -206,3 +209,14 @@ def test_a_cluster_longer_than_the_limit_is_cut_between_characters() -> None:
 def test_splitting_refuses_what_cannot_work(text: str, limit: int) -> None:
     with pytest.raises(InvalidInputError):
         split_text(text, limit)
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x01", "\x0b", "\x1b", "\x1f"])
+def test_control_characters_that_json_would_escape_are_refused(character: str) -> None:
+    with pytest.raises(InvalidInputError, match="control characters") as raised:
+        Text(f"a{character}b")
+    assert raised.value.field == "content"
+
+
+def test_line_breaks_and_tabs_are_kept() -> None:
+    assert Text("a\n\tb\r\n").content == "a\n\tb\r\n"
