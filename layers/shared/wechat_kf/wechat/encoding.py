@@ -7,7 +7,6 @@ from typing import Any
 
 from wechat_kf.wechat.errors import InvalidInputError
 
-
 _ESCAPED_BY_JSON = re.compile(r"[\x00-\x07\x0b\x0e-\x1f]")
 """The control characters that JSON can only write as an escape, which WeChat refuses (40033)."""
 
