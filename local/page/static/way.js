@@ -163,24 +163,33 @@ function receipt(verified, answered) {
 
 // To the buyer
 
-function startAnswer({ id, shop, openid, messageId, kind, text, title }) {
-  const trace = begin("to-buyer", { id, shop, openid, messageId, said: { kind, text, title } });
+function startAnswer({ id, shop, openid, messageId, kind, text, title, picture }) {
+  const said = { kind, text, title, picture };
+  const trace = begin("to-buyer", { id, shop, openid, messageId, said });
   if (messageId) reach(trace, "accepted", "done", ["detail-202"]);
+}
+
+/** Whether this is the message that WeChat speaks of. */
+function says({ said: { kind, text, title, picture } }, content) {
+  if (kind === "picture") return picture === undefined || picture.endsWith(`/${content.media_id}`);
+  return kind === "card" ? title === content.title : text === content.content;
 }
 
 /** An answer that this page did not send: from another tab, or from a program. */
 function foreign({ openid, business_id: shop, content }) {
-  const text = content?.content ?? "";
-  return begin("to-buyer", { openid, shop, said: { kind: text ? "text" : "picture", text } });
+  const { content: text, title } = content;
+  const kind = text ? "text" : title ? "card" : "picture";
+  return begin("to-buyer", { openid, shop, said: { kind, text, title } });
 }
 
 function followShown(message) {
-  const open = (one) => one.open && one.hops.shown.state !== "done";
+  const open = (one) => one.open && one.hops.shown.state !== "done" && says(one, message.content);
   reach(oldest("to-buyer", message, open) ?? foreign(message), "shown", "done");
 }
 
 function followCall(call) {
-  const open = (one) => one.open && !["done", "doubt"].includes(one.hops.called.state);
+  const concluded = (one) => ["done", "doubt"].includes(one.hops.called.state);
+  const open = (one) => one.open && !concluded(one) && says(one, call.content);
   const trace = oldest("to-buyer", call, open);
   if (!trace) return;
   trace.tries += 1;
