@@ -60,6 +60,10 @@ simulator: $(READY) ## only the WeChat simulator, in the foreground
 import: $(READY) ## register merchants from FILE=merchants.csv on the stack of .local (ARGS: see --help)
 	@$(BIN)/python -m cli.import_merchants $(FILE) $(ARGS)
 
+.PHONY: replay
+replay: $(READY) ## count dead letters, or put them back in line (ARGS="deliveries --dry-run"; see --help)
+	@exec $(BIN)/python -m cli.replay $(ARGS)
+
 .PHONY: test
 test: lint $(READY) ## everything: lint, unit, contracts, template, end to end on a stack of its own, and the page in Chromium if there is one
 	@$(BIN)/python -m pytest

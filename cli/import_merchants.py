@@ -7,8 +7,6 @@ call. Stop it at any time: the same command goes on where it was. The result fil
 what happened and why.
 """
 
-
-
 from __future__ import annotations
 
 import argparse

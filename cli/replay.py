@@ -9,8 +9,6 @@ its conversation: none is lost, and an interrupted replay can be repeated. Nothi
 wrote is shown.
 """
 
-
-
 from __future__ import annotations
 
 import argparse
@@ -35,8 +33,9 @@ from wechat_kf.domain.clock import Clock, now_ms, rfc3339
 DONE, FAILED, STOPPED = 0, 1, 130
 """Exit codes: done; it could not go on; interrupted."""
 
-HIDDEN_SECONDS = 300
-"""How long a dead letter that was looked at stays hidden should this command be killed."""
+HIDDEN_SECONDS = 120
+"""How long a dead letter that was looked at stays hidden should this command be killed. SQS still
+knows then what was sent last: it remembers deduplication ids for 300 seconds."""
 
 _BATCH = 10
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -90,15 +89,15 @@ class Replay:
         run = _Run(self, wanted, sys.maxsize if limit is None else limit, dry_run, progress)
         started = self.clock()
         try:
-            while letters := self._unseen(run):
-                for letter in letters:
+            while received := self._receive():
+                for letter in run.hold(received):
                     run.take(letter, started)
                 if run.full:
                     break
             else:
                 run.tally.behind = self._waiting()
         finally:
-            self._release(run.left)
+            self._release(list(run.held.values()))
         return run.tally
 
     def put_back(self, letter: DeadLetter) -> None:
@@ -109,13 +108,6 @@ class Replay:
     def count(self) -> int:
         """How many there are, those that somebody looks at included."""
         return self._waiting("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-
-    def _unseen(self, run: _Run) -> list[DeadLetter]:
-        """The next ones, each conversation's in order; none when all were seen."""
-        received = self._receive()
-        new = [letter for letter in received if letter.message_id not in run.seen]
-        run.seen.update(letter.message_id for letter in new)
-        return new
 
     def _receive(self) -> list[DeadLetter]:
         answer = self.sqs.receive_message(
@@ -148,7 +140,7 @@ class Replay:
 
 @dataclass(slots=True)
 class _Run:
-    """One run of a replay: what it looked at, and what stays."""
+    """One run of a replay: what it has seen, and what it holds, to be given back in the end."""
 
     replay: Replay
     wanted: Filter
@@ -157,21 +149,27 @@ class _Run:
     progress: Progress
     tally: Tally = field(default_factory=Tally)
     seen: set[str] = field(default_factory=set)
-    left: list[DeadLetter] = field(default_factory=list)
+    held: dict[str, DeadLetter] = field(default_factory=dict)
 
     @property
     def full(self) -> bool:
         return self.tally.chosen.total() >= self.limit
+
+    def hold(self, received: Sequence[DeadLetter]) -> list[DeadLetter]:
+        """Those that are new; after `HIDDEN_SECONDS` the ones that stay come once more."""
+        self.held.update((letter.message_id, letter) for letter in received)
+        new = [letter for letter in received if letter.message_id not in self.seen]
+        self.seen.update(letter.message_id for letter in new)
+        return new
 
     def take(self, letter: DeadLetter, started: int) -> None:
         """Put it back, or leave it: also what failed again since `started`."""
         self.tally.looked_at += 1
         self.tally.unreadable += not letter.readable
         wanted = self.wanted.wants(letter) and letter.dead_since <= started and not self.full
-        if self.dry_run or not wanted:
-            self.left.append(letter)
-        else:
+        if wanted and not self.dry_run:
             self.replay.put_back(letter)
+            del self.held[letter.message_id]
         if wanted:
             self.tally.chosen[letter.reason, letter.facts.event_type] += 1
             self.progress(letter, self.tally)

@@ -9,7 +9,7 @@ import statistics
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -56,6 +56,14 @@ class Shop:
 
 
 Open = Callable[..., Shop]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient_wechat(simulator: SimulatorClient) -> Iterator[None]:
+    """A crowded machine may take longer than five seconds to start the emulator's first worker."""
+    simulator.configure(push_deadline_seconds=30)
+    yield
+    simulator.configure(push_deadline_seconds=5)
 
 
 @pytest.fixture
