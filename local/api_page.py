@@ -17,7 +17,7 @@ def page_of(api: Mapping[str, Any]) -> str:
 def _head(api: Mapping[str, Any]) -> Iterator[str]:
     yield "# HTTP API"
     yield ""
-    yield "<!-- Generated from the code: make openapi -->"
+    yield "<!-- Generated from the code: make docs -->"
     yield ""
     yield api["info"]["description"]
     yield "The same as OpenAPI 3.1: [openapi.yaml](openapi.yaml)."

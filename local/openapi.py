@@ -21,6 +21,10 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from local.api_page import page_of
 from local.state import ROOT
+
+# `python -m local.openapi` works as it stands: the package lies where the layer is built from.
+sys.path.append(str(ROOT / "layers" / "shared"))
+
 from wechat_kf.http.answers import Problem
 from wechat_kf.http.problems import PROBLEM_JSON
 
@@ -194,7 +198,7 @@ def route_table(api: Mapping[str, Any]) -> str:
     ]
     return "\n".join(
         [
-            '"""Every route of the HTTP API: path → methods. Generated: `make openapi`."""',
+            '"""Every route of the HTTP API: path → methods. Generated: `make docs`."""',
             "",
             "from collections.abc import Mapping",
             "from typing import Final",
@@ -225,7 +229,7 @@ def files() -> dict[Path, str]:
         api, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100, indent=2
     )
     return {
-        OPENAPI_FILE: "# Generated from the code: make openapi\n" + dumped,
+        OPENAPI_FILE: "# Generated from the code: make docs\n" + dumped,
         PAGE_FILE: page_of(api),
         ROUTE_TABLE_FILE: route_table(api),
     }
@@ -244,7 +248,7 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--check"]:
         outdated = stale()
         for path in outdated:
-            print(f"stale: {path.relative_to(ROOT)}: make openapi")
+            print(f"stale: {path.relative_to(ROOT)}: make docs")
         return 1 if outdated else 0
     for path, content in files().items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -425,9 +425,15 @@ class InMemoryBroadcasts:
     """`BroadcastStore`."""
 
     def __init__(self, retention_days: int, clock: Clock) -> None:
+        self._keep_text = retention_days > 0
         self._life = (retention_days or 7) * DAY
         self._clock = clock
         self._broadcasts: dict[tuple[str, str], Broadcast] = {}
+
+    def finish(self, business_id: str, broadcast_id: str) -> None:
+        found = self.get(business_id, broadcast_id)
+        if found and not self._keep_text:
+            self._broadcasts[business_id, broadcast_id] = replace(found, content={})
 
     def add(self, broadcast: Broadcast) -> Broadcast:
         known = self.get(broadcast.business_id, broadcast.broadcast_id)

@@ -56,9 +56,8 @@ ACCEPTANCE = Acceptance(
     clock=now_ms,
     max_age_ms=SETTINGS.outbound_max_age_seconds * SECOND,
 )
-BROADCASTS = Broadcasts(
-    BroadcastsTable(DYNAMODB, SETTINGS.messages_table, RETENTION_DAYS, now_ms), MESSAGES, now_ms
-)
+STORE = BroadcastsTable(DYNAMODB, SETTINGS.messages_table, RETENTION_DAYS, now_ms)
+BROADCASTS = Broadcasts(STORE, MESSAGES, now_ms)
 PERMISSION = SendingPermission(
     MerchantsTable(DYNAMODB, SETTINGS.merchants_table),
     now_ms,
@@ -84,6 +83,7 @@ def expand_one(record: Record) -> None:
         count("BroadcastsRefused")
         return
     expand(broadcast, ACCEPTANCE)
+    STORE.finish(broadcast.business_id, broadcast.broadcast_id)
     facts = {"business_id": broadcast.business_id, "broadcast_id": broadcast.broadcast_id}
     logger.info("broadcast expanded", extra={**facts, "recipients": len(broadcast.openids)})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -153,13 +153,25 @@ def test_what_is_over_is_not_looked_up(store: Store, clock: FakeClock) -> None:
 # -- broadcasts
 
 
+class MakeBroadcasts(Protocol):
+    def __call__(self, retention_days: int = 30) -> BroadcastStore: ...
+
+
 @pytest.fixture
-def broadcasts(kind: str, request: pytest.FixtureRequest, clock: FakeClock) -> BroadcastStore:
-    if kind == "fake":
-        return InMemoryBroadcasts(30, clock)
-    resources: Resources = request.getfixturevalue("resources")
-    name = resources.table("MessagesTable")
-    return BroadcastsTable(resources.dynamodb, name, 30, clock)
+def make_broadcasts(kind: str, request: pytest.FixtureRequest, clock: FakeClock) -> MakeBroadcasts:
+    def make(retention_days: int = 30) -> BroadcastStore:
+        if kind == "fake":
+            return InMemoryBroadcasts(retention_days, clock)
+        resources: Resources = request.getfixturevalue("resources")
+        name = resources.table("MessagesTable")
+        return BroadcastsTable(resources.dynamodb, name, retention_days, clock)
+
+    return make
+
+
+@pytest.fixture
+def broadcasts(make_broadcasts: MakeBroadcasts) -> BroadcastStore:
+    return make_broadcasts()
 
 
 def broadcast(**fields: Any) -> Broadcast:
@@ -204,6 +216,27 @@ def test_a_broadcast_ends_with_its_retention(broadcasts: BroadcastStore, clock: 
     assert broadcasts.get("42", "b1") is None
     new = broadcast(accepted_at=clock())
     assert broadcasts.add(new) == new
+
+
+def test_an_expanded_broadcast_keeps_its_text_where_texts_are_kept(
+    broadcasts: BroadcastStore,
+) -> None:
+    broadcasts.add(broadcast())
+    broadcasts.finish("42", "b1")
+    assert broadcasts.get("42", "b1") == broadcast()
+
+
+def test_an_expanded_broadcast_loses_its_text_where_none_are_kept(
+    make_broadcasts: MakeBroadcasts,
+) -> None:
+    forgetful = make_broadcasts(0)
+    forgetful.add(broadcast())
+    assert forgetful.get("42", "b1") == broadcast()
+    for _ in range(2):
+        forgetful.finish("42", "b1")
+        assert forgetful.get("42", "b1") == broadcast(content={})
+    forgetful.finish("42", "nobody's")
+    assert forgetful.get("42", "nobody's") is None
 
 
 def test_a_broadcast_is_no_message_and_in_no_transcript(

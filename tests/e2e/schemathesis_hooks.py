@@ -25,9 +25,7 @@ class Signature(AuthBase):
     """SigV4, as every route but WeChat's own demands."""
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        signed = AWSRequest(
-            request.method, request.url, data=request.body, headers=request.headers
-        )
+        signed = AWSRequest(request.method, request.url, data=request.body, headers=request.headers)
         SIGNER.add_auth(signed)
         request.headers.update(dict(signed.headers.items()))
         return request

@@ -230,15 +230,16 @@ def test_what_can_never_be_sent_is_dead_lettered_with_the_reason(shop: Shop) -> 
     body = json.dumps({"business_id": shop.business_id, "openids": [], "message": {}})
     sqs.send_message(QueueUrl=shop.stack.outputs["BroadcastsQueueUrl"], MessageBody=body)
 
+    dead_letters = shop.stack.outputs["BroadcastsDeadLetterQueueUrl"]
+
     def dead_letter() -> dict[str, Any] | None:
         letters = sqs.receive_message(
-            QueueUrl=shop.stack.outputs["BroadcastsDeadLetterQueueUrl"],
-            MessageAttributeNames=["All"],
-            VisibilityTimeout=0,
+            QueueUrl=dead_letters, MessageAttributeNames=["All"], MaxNumberOfMessages=10
         ).get("Messages", [])
         return next((letter for letter in letters if letter["Body"] == body), None)
 
     letter = wait_until(dead_letter, PATIENCE_SECONDS, "dead letter")
+    sqs.delete_message(QueueUrl=dead_letters, ReceiptHandle=letter["ReceiptHandle"])
     reason = letter["MessageAttributes"]["reason"]["StringValue"]
     assert reason.startswith("invalid_request: openids")
 

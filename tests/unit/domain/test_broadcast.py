@@ -1,5 +1,6 @@
 """A broadcast: what is accepted, and that its expansion can be repeated at any point."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -107,6 +108,14 @@ def test_repeated_after_any_failures_it_reaches_everybody_once(failures: set[int
         break
     assert len(queue.messages) == 20
     assert hall.broadcasts.progress(broadcast) == {"queued": 20}
+
+
+def test_a_broadcast_whose_text_is_gone_was_expanded_before() -> None:
+    hall = Hall()
+    broadcast = hall.accept("a", "b")
+    expand(broadcast, hall.acceptance)
+    expand(replace(broadcast, content={}), hall.acceptance)
+    assert hall.broadcasts.progress(broadcast) == {"queued": 2}
 
 
 def test_progress_counts_who_has_no_message_yet() -> None:

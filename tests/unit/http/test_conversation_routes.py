@@ -186,7 +186,7 @@ def test_a_picture_the_gateway_cannot_carry_is_a_problem(app: MessagesApp) -> No
     app.channel.pictures["big"] = bytes(MAX_DOWNLOAD_BYTES + 1)
     answer = app.call("GET", "/media/big")
     assert answer["statusCode"] == 413
-    assert document_of(answer)["code"] == "media_too_large"
+    assert document_of(answer)["code"] == "media_too_large_to_relay"
 
 
 def test_the_largest_picture_fits_into_a_lambda_answer(app: MessagesApp) -> None:

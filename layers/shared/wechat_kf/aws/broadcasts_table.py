@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from wechat_kf.aws.documents import from_text, to_text
@@ -11,8 +12,7 @@ from wechat_kf.domain.clock import DAY, Clock
 from wechat_kf.domain.outbound import Guarantee
 
 LEAST_DAYS = 7
-"""How long a broadcast is kept when no message texts are (retention 0): its messages' states live
-as long. Its text lives with it, because its expansion may be repeated."""
+"""How long a broadcast is kept when no message texts are (retention 0): as its messages' states."""
 
 
 class BroadcastsTable:
@@ -20,6 +20,7 @@ class BroadcastsTable:
 
     def __init__(self, client: Any, table_name: str, retention_days: int, clock: Clock) -> None:
         self._table = Table(client, table_name)
+        self._keep_text = retention_days > 0
         self._life = (retention_days or LEAST_DAYS) * DAY
         self._clock = clock
 
@@ -54,6 +55,18 @@ class BroadcastsTable:
             return None
         return _broadcast(row)
 
+    def finish(self, business_id: str, broadcast_id: str) -> None:
+        """Every message is made: the text goes where texts are not retained; repeats are fine."""
+        if self._keep_text:
+            return
+        with suppress(ConditionFailedError):  # it is gone as a whole
+            self._table.update(
+                {"id": _item_id(business_id, broadcast_id)},
+                "REMOVE #content",
+                {},
+                condition="attribute_exists(#id)",
+            )
+
 
 def _item_id(business_id: str, broadcast_id: str) -> str:
     return f"{business_id}#b#{broadcast_id}"
@@ -65,7 +78,7 @@ def _broadcast(row: Attributes) -> Broadcast:
         broadcast_id=broadcast_id,
         business_id=business_id,
         openids=tuple(row["openids"].split(" ")),
-        content=from_text(row["content"]),
+        content=from_text(row.get("content", "{}")),
         request_digest=row["request_digest"],
         accepted_at=row["accepted_at"],
         guarantee=Guarantee(row["guarantee"]),

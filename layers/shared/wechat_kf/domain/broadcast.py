@@ -77,6 +77,9 @@ class BroadcastStore(Protocol):
     def get(self, business_id: str, broadcast_id: str) -> Broadcast | None:
         """One broadcast."""
 
+    def finish(self, business_id: str, broadcast_id: str) -> None:
+        """Every message is made: the text goes where texts are not retained; repeats are fine."""
+
 
 class BroadcastQueue(Protocol):
     """Lines accepted broadcasts up for their expansion."""
@@ -169,6 +172,8 @@ class Broadcasts:
 def expand(broadcast: Broadcast, acceptance: Acceptance, *, workers: int = 8) -> None:
     """Accept one message per recipient; recipients that have theirs already cost one refused write.
 
+    One whose text is gone has been expanded before: nothing is left to do.
+
     Raises the first failure after all were tried: expanding again does the rest.
     """
 
@@ -183,6 +188,8 @@ def expand(broadcast: Broadcast, acceptance: Acceptance, *, workers: int = 8) ->
             )
         )
 
+    if not broadcast.content:
+        return
     with ThreadPoolExecutor(workers) as pool:
         pending = [pool.submit(accept_one, openid) for openid in broadcast.openids]
     for one in pending:

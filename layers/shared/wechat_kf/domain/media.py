@@ -24,9 +24,16 @@ for, and a message may wait in the queue for up to 12 hours if the stack is set 
 
 
 class TooLargeError(AppError):
-    """An image that is larger than WeChat or the gateway can carry."""
+    """An image that is larger than WeChat takes."""
 
     code = "media_too_large"
+    status = 413
+
+
+class TooLargeToRelayError(AppError):
+    """A picture at WeChat that is larger than the gateway can carry."""
+
+    code = "media_too_large_to_relay"
     status = 413
 
 
@@ -93,12 +100,12 @@ class MediaLibrary:
         """A customer's picture, or one of ours.
 
         Raises:
-            TooLargeError: more than 4 MiB, which the gateway could not carry.
+            TooLargeToRelayError: more than 4 MiB, which the gateway could not carry.
             whatever the channel raises.
         """
         picture = self.channel.download(media_id)
         if len(picture.content) > MAX_DOWNLOAD_BYTES:
-            raise TooLargeError(
+            raise TooLargeToRelayError(
                 f"the picture has more than {MAX_DOWNLOAD_BYTES} bytes, the most that the gateway"
                 " can carry; it can still be fetched from WeChat directly"
             )

@@ -1,4 +1,4 @@
-"""Every route of the HTTP API: path → methods. Generated: `make openapi`."""
+"""Every route of the HTTP API: path → methods. Generated: `make docs`."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,7 +1,7 @@
 """What no route wants: 404 for a path we do not have, 405 for a method it does not take.
 
 API Gateway would answer both with its own words; its `$default` route sends them here instead. The
-table of routes is generated from the code of all functions (`make openapi`).
+table of routes is generated from the code of all functions (`make docs`).
 """
 
 from __future__ import annotations
