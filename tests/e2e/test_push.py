@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import time
 import uuid
@@ -247,7 +248,8 @@ def test_the_main_accounts_messages_are_handed_to_wechats_own_tool_if_so_wished(
 
 # --- many ----------------------------------------------------------------------------------
 
-PUSHES = 1000
+PUSHES = int(os.environ.get("PUSHES", "300"))
+"""The long form, by hand: `PUSHES=1000 .venv/bin/pytest tests/e2e/test_push.py -k many`."""
 BUYERS = 20
 
 
