@@ -29,7 +29,7 @@ $(READY): $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
 	@echo "setting up .venv (once, about a minute)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $(READY)
 
 .PHONY: run
@@ -80,7 +80,7 @@ test-browser: $(READY) ## the demo page in a real browser (needs chromium, or CH
 lint: $(READY) ## ruff, mypy, cfn-lint for global and China regions, sam validate
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/mypy layers/shared/wechat_kf functions local cli benchmarks tests
+	@$(BIN)/mypy layers/shared/wechat_kf functions local cli benchmarks fuzzing chaos tests
 	@$(BIN)/cfn-lint template.yaml --regions $(CHINA_AND_GLOBAL)
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
 
@@ -94,6 +94,30 @@ docs: $(READY) ## write the generated documents: HTTP API, OpenAPI, configuratio
 	@$(BIN)/python -m local.openapi
 	@$(BIN)/python -m local.configuration_page
 
+SCAN := .venv-scan/bin
+SCAN_READY := .venv-scan/ready
+
+.PHONY: fuzz
+fuzz: $(READY) ## coverage-guided fuzzing of the push path, some minutes; writes fuzzing/RESULTS.md
+	@PYTHONPATH=layers/shared:. $(BIN)/python -m fuzzing
+
+$(SCAN_READY): requirements-scan.txt
+	@echo "setting up .venv-scan (once, about a minute)"
+	@test -x $(SCAN)/python || $(PYTHON) -m venv .venv-scan
+	@$(SCAN)/python -m pip install -qq --disable-pip-version-check --requirement requirements-scan.txt
+	@touch $(SCAN_READY)
+
+.PHONY: scan
+scan: $(SCAN_READY) ## checkov over the template; what is off and why: .checkov.yaml
+	@$(SCAN)/checkov --config-file .checkov.yaml
+
+.PHONY: audit
+audit: $(READY) $(SCAN_READY) ## known faults of everything installed here (needs the internet)
+	@$(SCAN)/python -c 'import requests; requests.get("https://api.osv.dev", timeout=10)' 2>/dev/null \
+		|| { echo "no advisory database within reach (api.osv.dev): run this where the internet is"; exit 1; }
+	@$(SCAN)/pip-audit --vulnerability-service osv --progress-spinner off --path \
+		"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
 # One cache per architecture: SAM's cache key knows the layer's files, not what they were built for.
 .PHONY: build
 build: $(READY) ## what `sam deploy` needs (ARCHITECTURE=arm64|x86_64)
@@ -105,5 +129,5 @@ build: $(READY) ## what `sam deploy` needs (ARCHITECTURE=arm64|x86_64)
 clean: ## stop the stacks and remove everything that was made here
 	@test ! -e $(READY) || $(BIN)/python -m local.stack down
 	@test ! -e $(READY) || LOCAL_DIR=$(TEST_DIR) $(BIN)/python -m local.stack down
-	rm -rf .venv .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-scan .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -59,7 +60,7 @@ class Outcome:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m fuzzing", description=__doc__)
-    parser.add_argument("--inputs", type=int, default=2 * FEWEST)
+    parser.add_argument("--inputs", type=int, default=3 * FEWEST)
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--again", type=Path, metavar="FILE", help="one input, to debug")
@@ -68,6 +69,9 @@ def main() -> int:
     if options.again:
         say("taken" if check(options.again.read_bytes()) else "refused")
         return 0
+    if find_spec("atheris") is None:
+        say("atheris is not there: it comes for Linux on x86-64 with Python 3.11 to 3.13")
+        return 1
     outcome = run(options.inputs, options.seconds, options.seed)
     say(outcome.table())
     if not options.print:

@@ -12,7 +12,7 @@ from wechat_kf.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.aws.targets import TARGET_LIMITS, EventBusSubscriber, SqsSubscriber
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
-from wechat_kf.domain.dispatch import Dispatch, PostponedError
+from wechat_kf.domain.dispatch import Dispatch, PostponedError, sparing
 from wechat_kf.domain.event import Event
 from wechat_kf.domain.subscription import TargetType
 from wechat_kf.domain.subscription_memory import SubscriptionMemory
@@ -93,10 +93,11 @@ def deliver(record: Record) -> None:
     }
     try:
         fate = DISPATCH.dispatch(delivery)
-    except PostponedError as postponed:
+    except PostponedError as error:
+        postponed = sparing(error, record.receive_count)
         wait = {"reason": postponed.reason, "delay_ms": postponed.delay_ms}
         logger.info("delivery postponed", extra={**facts, **wait})
         count("Deliveries", fate="postponed")
-        raise
+        raise postponed from None
     logger.info("delivery settled", extra={**facts, "fate": str(fate)})
     count("Deliveries", fate=fate)

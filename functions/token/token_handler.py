@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from wechat_kf.aws.clients import dynamodb_client, secrets_manager_client
 from wechat_kf.aws.secrets import read_secret
 from wechat_kf.aws.tokens_table import TokensTable
-from wechat_kf.channel.client import WeChatSettings, create_transport
+from wechat_kf.channel.client import WeChatSettings, create_client, create_transport
+from wechat_kf.channel.setup_check import check_setup, failure_facts
 from wechat_kf.channel.tokens import StableTokenIssuer
 from wechat_kf.config import load_settings
 from wechat_kf.domain.access_token import TokenKeeper
@@ -29,33 +31,35 @@ class TokenSettings:
 
 
 SETTINGS = load_settings(TokenSettings)
+WECHAT_SETTINGS = load_settings(WeChatSettings)
 SECRETS_MANAGER = secrets_manager_client()
+ISSUER = StableTokenIssuer(
+    create_transport(WECHAT_SETTINGS),
+    lambda: read_secret(SECRETS_MANAGER, SETTINGS.app_secret_arn),
+    now_ms,
+)
 KEEPER = TokenKeeper(
     store=TokensTable(dynamodb_client(), SETTINGS.tokens_table, SETTINGS.app_id),
-    issuer=StableTokenIssuer(
-        create_transport(load_settings(WeChatSettings)),
-        lambda: read_secret(SECRETS_MANAGER, SETTINGS.app_secret_arn),
-        now_ms,
-    ),
+    issuer=ISSUER,
     clock=now_ms,
     owner=uuid.uuid4().hex,
 )
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, bool]:
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Invoked by the schedule with `warm_up`, by workers with `refused` (a fingerprint or null).
 
-    Answers `{"ok": true}` when the table holds a usable token, and never with the token itself.
+    Answers `{"ok": true}` when the table holds a usable token, and never with the token itself;
+    else `{"ok": false}` with the reason. With `check` (an operator's `make doctor`) the AppSecret
+    is proved anew, and `push_url` says what WeChat sees of it.
     """
     try:
         KEEPER.refresh(event.get("refused"), warm_up=bool(event.get("warm_up")))
+        if event.get("check"):
+            return {"ok": True, **check_setup(ISSUER, partial(create_client, WECHAT_SETTINGS))}
     except (WeChatError, UnavailableError) as error:
+        facts = failure_facts(error)
         count("TokenRefreshFailed", reason=error.code)
-        logger.error(
-            "token refresh failed",
-            reason=error.code,
-            errcode=getattr(error, "errcode", None),
-            rid=getattr(error, "rid", None),
-        )
-        return {"ok": False}
+        logger.error("token refresh failed", reason=facts.pop("code"), **facts)
+        return {"ok": False, "code": error.code, "detail": str(error), **facts}
     return {"ok": True}

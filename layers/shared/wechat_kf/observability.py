@@ -6,10 +6,36 @@ and full URLs are never fields.
 
 from __future__ import annotations
 
+import traceback
+from types import TracebackType
+
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-logger = Logger()
+
+class WordlessFormatter(LambdaPowertoolsFormatter):
+    """Of an exception it tells the type and the place, and not the message.
+
+    A message may quote what a customer wrote: `int("…")` and botocore's parameter errors do.
+    """
+
+    def formatException(  # noqa: N802 - the standard library's name
+        self,
+        ei: tuple[type[BaseException], BaseException, TracebackType | None]
+        | tuple[None, None, None],
+    ) -> str:
+        return "" if ei[1] is None else _places(ei[1])
+
+
+def _places(error: BaseException) -> str:
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    own = f"{frames}{type(error).__qualname__}"
+    return f"{_places(before)}\n{own}" if before else own
+
+
+logger = Logger(logger_formatter=WordlessFormatter(serialize_stacktrace=False))
 """Service name and level come from POWERTOOLS_SERVICE_NAME and LOG_LEVEL."""
 
 

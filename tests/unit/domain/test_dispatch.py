@@ -19,7 +19,7 @@ from wechat_kf.domain.delivery import (
     DeliveryResult,
     Refused,
 )
-from wechat_kf.domain.dispatch import PAUSED_LOOK_MS, Dispatch, Fate
+from wechat_kf.domain.dispatch import PAUSED_LOOK_MS, Dispatch, Fate, PostponedError, sparing
 from wechat_kf.domain.event import ANY_MERCHANT, MAIN_ACCOUNT, Event, EventType
 from wechat_kf.domain.sending import RetryLater
 from wechat_kf.domain.subscription import (
@@ -439,3 +439,25 @@ def test_a_stream_of_failures_does_not_keep_old_news_alive(world: World) -> None
         if number == 0:
             world.store.update(replace(world.get("shop"), status=SubscriptionStatus.PAUSED))
     assert world.subscribers.calls_to("shop") <= 2
+
+
+def test_a_backlog_of_a_subscriber_that_fails_now_and_then_never_looks_like_poison(
+    world: World,
+) -> None:
+    # Given a subscriber that others find up in between, so that its circuit never stays open long
+    closed = world.subscribe("moody", down).circuit
+    delivery, receives = world.delivery("moody"), 0
+
+    # When one event of its backlog meets nothing but refusals until it is given up
+    while not world.buried:
+        world.store.move_circuit(world.get("moody"), replace(closed, recovered_at=world.clock()))
+        world.dispatcher = world.worker()
+        receives += 1
+        try:
+            world.dispatcher.dispatch(delivery)
+        except PostponedError as postponed:
+            world.clock.advance(sparing(postponed, receives).delay_ms)
+
+    # Then the queue, which takes a message for poison after 500 receives, had no reason to
+    assert world.buried == [("e1", "expired: answered 500")]
+    assert 150 < receives < 500

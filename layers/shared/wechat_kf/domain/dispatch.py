@@ -30,6 +30,13 @@ PAUSED_LOOK_MS = 5 * MINUTE
 """At the latest so long after a resume, waiting events move again."""
 
 
+OFTEN = 150
+SPARING_MS = 5 * MINUTE
+"""A subscriber that recovers and fails in turn has its backlog received every few seconds. The
+deliveries queue takes a message for poison after 500 receives, so from the 150th on, five minutes
+pass at least: the 24 hours that an event is kept then make 438 receives at most."""
+
+
 class Fate(StrEnum):
     """What became of a delivery that is done with."""
 
@@ -44,6 +51,12 @@ class PostponedError(RetryLater):
     def __init__(self, delay_ms: int, reason: str) -> None:
         super().__init__(delay_ms)
         self.reason = reason
+
+
+def sparing(postponed: PostponedError, receives: int) -> PostponedError:
+    """The same wait, or a longer one when the queue has handed the delivery out often already."""
+    least_ms = SPARING_MS if receives >= OFTEN else 0
+    return PostponedError(max(postponed.delay_ms, least_ms), postponed.reason)
 
 
 @dataclass(frozen=True, slots=True)

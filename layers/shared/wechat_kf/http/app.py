@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
@@ -28,13 +29,23 @@ class JsonResolver(APIGatewayHttpResolver):
         return super().resolve(event, context)
 
 
+def _read_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        # A number of thousands of digits, which Python does not read: no fault of ours either.
+        raise json.JSONDecodeError("number too long", "", 0) from None
+
+
 def _not_json() -> Response[str]:
     return problems.problem(415, "unsupported_media_type", "the body must be application/json")
 
 
 def create_app() -> APIGatewayHttpResolver:
     """A resolver whose every answer that is not a success is a problem document."""
-    app = JsonResolver(enable_validation=True)
+    app = JsonResolver(enable_validation=True, json_body_deserializer=_read_json)
 
     @app.exception_handler(RequestValidationError)
     def invalid(error: RequestValidationError) -> Response[str]:

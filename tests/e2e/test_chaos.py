@@ -1,0 +1,18 @@
+"""The storm on the deployed stack, in its short form. The long one is `make chaos`."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaos.storm import Plan, Storm
+from local.state import ROOT, StackInfo, StateDirectory
+from tests.e2e.conftest import TEST_DIRECTORY
+
+
+@pytest.mark.timeout(300)
+def test_every_promise_is_kept_in_a_storm(stack: StackInfo) -> None:
+    report = Storm(stack, StateDirectory(ROOT / TEST_DIRECTORY), Plan()).run()
+    print(f"\n{report.table()}")
+    assert report.kept, report.offenders()
+    assert report.counts["pushes sent in"] == Plan().pushes
+    assert report.counts["answers accepted"] == Plan().sends

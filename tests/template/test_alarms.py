@@ -1,0 +1,131 @@
+"""What wakes somebody up, and what is written about it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.template.conftest import Template
+from wechat_kf.domain.dispatch import Fate
+from wechat_kf.domain.outbound import Status
+from wechat_kf.wechat.push import Refusal
+
+ROOT = Path(__file__).parents[2]
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+CODE = "\n".join(
+    path.read_text(encoding="utf-8")
+    for folder in ("functions", "layers/shared/wechat_kf")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+)
+
+
+def alarms(template: Template) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = template.resources("AWS::CloudWatch::Alarm")
+    return found
+
+
+def over(alarm: dict[str, Any]) -> dict[str, Any]:
+    """What an alarm watches: the values of its dimensions by name."""
+    return {one["Name"]: one["Value"] for one in alarm.get("Dimensions", [])}
+
+
+def name_of(part: str) -> dict[str, str]:
+    return {"Fn::GetAtt": f"{part}.QueueName"}
+
+
+def test_every_queue_has_an_alarm_for_dead_letters_and_one_for_age(template: Template) -> None:
+    for queue in (name for name in template.queues if "DeadLetter" not in name):
+        part = queue.removesuffix("Queue")
+        dead, age = (alarms(template)[f"{part}{what}Alarm"] for what in ("DeadLetters", "Age"))
+        assert dead["MetricName"] == "ApproximateNumberOfMessagesVisible"
+        assert over(dead) == {"QueueName": name_of(f"{part}DeadLetterQueue")}
+        assert (dead["Threshold"], dead["EvaluationPeriods"]) == (0, 1), queue
+        assert age["MetricName"] == "ApproximateAgeOfOldestMessage"
+        assert over(age) == {"QueueName": name_of(queue)}
+        retention = template.queues[queue]["MessageRetentionPeriod"]
+        assert 0 < age["Threshold"] <= retention / 2, queue
+
+
+def test_every_function_has_an_alarm_for_its_errors(template: Template) -> None:
+    for function in template.functions:
+        alarm = alarms(template)[f"{function.removesuffix('Function')}ErrorsAlarm"]
+        assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Errors")
+        assert over(alarm) == {"FunctionName": {"Ref": function}}
+        assert alarm["Threshold"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace", "metric"),
+    [
+        ("Throttles", "AWS/Lambda", "Throttles"),
+        ("ApiFaults", "AWS/ApiGateway", "5xx"),
+        ("TokenRefresh", None, "TokenRefreshFailed"),
+        ("PushRefused", None, "PushRefused"),
+        ("PushNotQueued", None, "PushNotQueued"),
+        ("DailyQuota", None, "DailyQuotaUsedUp"),
+    ],
+)
+def test_there_is_an_alarm_for(
+    template: Template, name: str, namespace: str | None, metric: str
+) -> None:
+    alarm = alarms(template)[f"{name}Alarm"]
+    assert alarm["Namespace"] == (namespace or {"Ref": "AWS::StackName"})
+    assert alarm["MetricName"] == metric
+
+
+def test_every_alarm_tells_both_ways_and_is_quiet_without_data(template: Template) -> None:
+    for name, alarm in alarms(template).items():
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlarmTopic"}], name
+        assert alarm["TreatMissingData"] == "notBreaching", name
+        assert alarm["ComparisonOperator"] == "GreaterThanThreshold", name
+        assert alarm["Statistic"] in ("Sum", "Maximum"), name
+        assert len(alarm["AlarmDescription"]) > 20, name
+
+
+def test_every_alarm_has_cause_and_action_in_the_handbook(template: Template) -> None:
+    table = OPERATIONS.partition("## Alarms")[2].partition("\n#")[0]
+    explained = set(re.findall(r"^\| `([…A-Za-z]+)` \|", table, re.MULTILINE))
+    shared = [name.removeprefix("…") for name in explained if name.startswith("…")]
+    for alarm in alarms(template):
+        name = alarm.removesuffix("Alarm")
+        assert name in explained or name.endswith(tuple(shared)), name
+    for name in explained:
+        assert any(alarm.endswith(f"{name.removeprefix('…')}Alarm") for alarm in alarms(template))
+
+
+def test_what_our_own_alarms_watch_is_counted_by_that_function(template: Template) -> None:
+    own = [a for a in alarms(template).values() if a["Namespace"] == {"Ref": "AWS::StackName"}]
+    assert len(own) >= 4
+    services = {
+        function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
+        for function in template.functions.values()
+    }
+    for alarm in own:
+        assert f'count("{alarm["MetricName"]}"' in CODE, alarm["MetricName"]
+        assert set(over(alarm)) == {"service"}
+        assert over(alarm)["service"] in services
+
+
+def test_the_dashboard_shows_what_is_counted(template: Template) -> None:
+    (dashboard,) = template.resources("AWS::CloudWatch::Dashboard").values()
+    widgets = json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"]
+    values = {
+        "fate": {*Fate, "postponed"},
+        "outcome": {*Status},
+        "service": {"push"},
+    }
+    shown = [metric for widget in widgets for metric in widget["properties"]["metrics"]]
+    for namespace, metric, dimension, value in shown:
+        if namespace == "${AWS::StackName}":
+            assert f'count("{metric}"' in CODE, metric
+            assert value in values[dimension], (metric, value)
+        else:
+            part = value.removeprefix("${").removesuffix("}").partition(".")[0]
+            assert part in {**template.queues, **template.functions}, value
+
+
+def test_every_reason_of_a_refused_push_is_explained() -> None:
+    for refusal in Refusal:
+        assert f"`{refusal}`" in OPERATIONS, refusal

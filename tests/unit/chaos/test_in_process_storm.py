@@ -1,0 +1,71 @@
+"""The storm in process, in its short form; and that its reckoning would notice a fault of ours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chaos import sqs
+from chaos.in_process import Plan, run
+from chaos.sqs import FifoQueue
+from wechat_kf.domain.fanout import FanOut
+from wechat_kf.domain.outbound import OutboundMessage, Outcome
+from wechat_kf.domain.sending import Attempt
+
+SHORT = Plan(seed=1, pushes=1_500, sends=400, conversations=300)
+
+
+def test_every_promise_is_kept_in_a_storm() -> None:
+    report = run(SHORT)
+    assert report.kept, report.offenders()
+    # And it was one: everything that can happen did.
+    for name in ("crashes before a step", "crashes after a step", "refused steps", "lost answers"):
+        assert int(report.counts[name]) > 0
+    assert int(report.counts["repeats the subscriber asked for"]) > 0
+    assert int(report.counts["pushes acknowledged"]) > 1_400
+
+
+def test_the_same_seed_is_the_same_storm() -> None:
+    plan = replace(SHORT, pushes=300, sends=60, conversations=60)
+    assert run(plan).counts == run(plan).counts
+    assert run(plan).counts != run(replace(plan, seed=2)).counts
+
+
+def test_an_event_that_is_dropped_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = FanOut.handle
+
+    def forgetful(self: FanOut, event: object) -> None:
+        if not str(getattr(event, "id", "")).startswith("0"):
+            handle(self, event)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FanOut, "handle", forgetful)
+    assert run(SHORT).broken["pushes lost"]
+
+
+def test_a_queue_that_forgets_what_it_has_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqs, "DEDUPLICATION_MS", 0)
+    assert run(SHORT).broken["deliveries duplicated under one id"]
+
+
+def test_a_queue_without_order_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    put = FifoQueue.put
+
+    def unordered(self: FifoQueue, body: str, group_id: str, deduplication_id: str) -> None:
+        put(self, body, deduplication_id, deduplication_id)
+
+    monkeypatch.setattr(FifoQueue, "put", unordered)
+    report = run(SHORT)
+    assert report.broken["conversations out of order"]
+
+
+def test_a_message_that_is_sent_again_silently_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    settle = Attempt._settle
+
+    def careless(self: Attempt, message: OutboundMessage, outcome: Outcome) -> None:
+        if message.attempts == 1:
+            self.sender.send(message)
+        settle(self, message, outcome)
+
+    monkeypatch.setattr(Attempt, "_settle", careless)
+    assert run(SHORT).broken["at_most_once answers duplicated"]

@@ -1,0 +1,71 @@
+"""docs/events.md keeps its word: its examples are events of ours, and its Python works."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from wechat_kf.domain.circuit import HOPELESS_AFTER_MS, LONGEST_WISH_MS, TRIP_AFTER
+from wechat_kf.domain.clock import HOUR
+from wechat_kf.domain.delivery import LONGEST_BACKOFF_MS, RETENTION_MS
+from wechat_kf.domain.event import Event, EventType
+from wechat_kf.domain.subscribing import SECRET_OVERLAP_MS, new_secret
+
+PAGE = (Path(__file__).parents[3] / "docs" / "events.md").read_text(encoding="utf-8")
+
+
+def examples(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+EVENTS: list[dict[str, Any]] = [json.loads(text) for text in examples("json")]
+
+
+def test_every_type_has_an_example_and_a_heading() -> None:
+    assert {event["type"] for event in EVENTS} == set(EventType)
+    headings = "\n".join(line for line in PAGE.splitlines() if line.startswith("### "))
+    assert all(f"`{event_type}`" in headings for event_type in EventType)
+
+
+@pytest.mark.parametrize("document", EVENTS, ids=lambda document: document["type"])
+def test_an_example_is_an_event_of_ours(document: dict[str, Any]) -> None:
+    assert Event.from_cloudevent(document).to_cloudevent() == document
+
+
+def test_the_python_verifies_what_it_should() -> None:
+    secret, queued = new_secret(), list[Any]()
+
+    class Queue:
+        put = staticmethod(queued.append)
+
+    names: dict[str, Any] = {"SECRET": secret, "queue": Queue}
+    (code,) = examples("python")
+    exec(code, names)  # noqa: S102 - our own page
+
+    body = json.dumps(EVENTS[0])
+    assert names["handle"](body, signed(secret, body)) == 204
+    assert names["handle"](body + " ", signed(secret, body)) == 401
+    assert names["handle"](body, signed(new_secret(), body)) == 401
+    assert queued == [EVENTS[0]]
+
+
+def signed(secret: str, body: str) -> dict[str, str]:
+    now = datetime.now(UTC)
+    return {
+        "webhook-id": "1",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret).sign("1", now, body),
+    }
+
+
+def test_the_figures_are_those_of_the_code() -> None:
+    assert HOUR * 24 == RETENTION_MS == HOPELESS_AFTER_MS == SECRET_OVERLAP_MS
+    assert HOUR * 2 == LONGEST_BACKOFF_MS
+    assert HOUR * 12 == LONGEST_WISH_MS
+    assert TRIP_AFTER == 5

@@ -1,0 +1,79 @@
+"""What a line of log holds, and what it never does."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from typing import Any
+
+import botocore.session
+import pytest
+from aws_lambda_powertools import Logger
+
+from wechat_kf.observability import WordlessFormatter, logger
+
+WORDS = "我的电话是 13800000000"
+
+
+def logged(error: Exception) -> dict[str, Any]:
+    """The line that a logger like ours makes of it; of one name there is one logger for good."""
+    stream = io.StringIO()
+    ours = Logger(
+        service=uuid.uuid4().hex,
+        stream=stream,
+        logger_formatter=WordlessFormatter(serialize_stacktrace=False),
+    )
+    try:
+        raise error
+    except Exception:
+        ours.exception("failed", extra={"number": 1})
+    line: dict[str, Any] = json.loads(stream.getvalue())
+    return line
+
+
+def caused(error: Exception, cause: Exception | None) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+def parameter_error() -> Exception:
+    sqs: Any = botocore.session.get_session().create_client("sqs", region_name="eu-central-1")
+    with pytest.raises(Exception, match=WORDS) as caught:
+        sqs.send_message(QueueUrl="u", MessageBody="b", MessageAttributes={"a": WORDS})
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError(WORDS),
+        caused(RuntimeError("wrapped"), KeyError(WORDS)),
+        UnicodeDecodeError("utf-8", WORDS.encode(), 0, 1, WORDS),
+        ExceptionGroup(WORDS, [ValueError(WORDS)]),
+        parameter_error(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_exception_is_told_by_type_and_place_and_not_by_its_words(error: Exception) -> None:
+    line = logged(error)
+    text = json.dumps(line, ensure_ascii=False)
+    assert "13800000000" not in text
+    assert line["exception_name"] == type(error).__name__
+    assert f'{__file__}"' in line["exception"]
+    assert line["exception"].endswith(type(error).__name__)
+
+
+def test_the_cause_is_told_too() -> None:
+    assert "KeyError" in logged(caused(RuntimeError("wrapped"), KeyError(WORDS)))["exception"]
+
+
+def test_the_rest_of_the_line_is_as_usual() -> None:
+    line = logged(ValueError("x"))
+    assert (line["level"], line["message"], line["number"]) == ("ERROR", "failed", 1)
+    assert {"timestamp", "location", "service"} <= set(line)
+
+
+def test_every_function_logs_this_way() -> None:
+    assert isinstance(logger.registered_formatter, WordlessFormatter)
+    assert logger.registered_formatter.serialize_stacktrace is False
