@@ -118,6 +118,18 @@ audit: $(READY) $(SCAN_READY) ## known faults of everything installed here (need
 	@$(SCAN)/pip-audit --vulnerability-service osv --progress-spinner off --path \
 		"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
+.PHONY: bench
+bench: $(READY) ## measure both sides in one run, some minutes; writes benchmarks/RESULTS.md
+	@$(BIN)/python -m benchmarks
+
+.PHONY: chaos
+chaos: $(READY) ## the deployed stack under a scripted storm, up to 15 minutes (ARGS: see python -m chaos --help)
+	@$(BIN)/python -m chaos $(ARGS)
+
+.PHONY: doctor
+doctor: $(READY) ## check a stack, local or deployed (ARGS="--stack-name NAME --region R")
+	@$(BIN)/python -m cli.doctor $(ARGS)
+
 # One cache per architecture: SAM's cache key knows the layer's files, not what they were built for.
 .PHONY: build
 build: $(READY) ## what `sam deploy` needs (ARCHITECTURE=arm64|x86_64)

@@ -63,7 +63,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         count("PushNotQueued")
         logger.error("push not queued", reason=error.detail)
         return _answer(500, "try again")
-    logger.info("push accepted", event_type=received.event.type, event_id=received.event.id)
+    logger.debug("push accepted", event_type=received.event.type, event_id=received.event.id)
     return _answer(200, received.answer)
 
 

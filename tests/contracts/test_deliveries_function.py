@@ -18,6 +18,7 @@ from standardwebhooks import Webhook
 from local.emulator import Emulator
 from tests.contracts.aws_resources import Resources
 from tests.unit.subscribers.loopback import OK, Script, Server, answer, serving
+from wechat_kf.aws import clients
 from wechat_kf.aws.queues import DeliverySqsQueue, delivery_from_body, event_from_body
 from wechat_kf.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.domain.clock import now_ms
@@ -141,6 +142,7 @@ def deployment(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     sys.modules.pop(MODULE, None)
+    clients._session.cache_clear()  # it may hold another test's environment
     yield Deployment(
         importlib.import_module(MODULE),
         sqs,
@@ -149,6 +151,7 @@ def deployment(
         urls["INBOUND_QUEUE_URL"],
         SubscriptionsTable(dynamodb, table),
     )
+    clients._session.cache_clear()
     sys.modules.pop(MODULE, None)
 
 
