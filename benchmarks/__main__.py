@@ -1,40 +1,59 @@
-"""`python -m benchmarks`: runs every benchmark and writes RESULTS.md."""
+"""Runs the benchmarks and writes benchmarks/RESULTS.md.
+
+With --only, or --print, nothing is written.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import cold_start, receive_path, warm_push
-from benchmarks.measure import Row, table
+from benchmarks import cold_start, cost, deployed, growth, receive_path, warm_handlers
+from benchmarks.measure import Section
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-HEADER = ["what", "ours", "the other", "ratio", "goal", ""]
+
+BENCHMARKS: dict[str, Callable[[], list[Section]]] = {
+    "receive_path": receive_path.run,
+    "warm_handlers": warm_handlers.run,
+    "cold_start": cold_start.run,
+    "growth": growth.run,
+    "deployed": deployed.run,
+    "cost": cost.run,
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--print", action="store_true", help="print only, leave RESULTS.md alone")
+    parser.add_argument("--only", choices=BENCHMARKS, help="run one benchmark, and print it")
+    parser.add_argument("--print", action="store_true", help="print, and leave RESULTS.md alone")
     options = parser.parse_args()
-    found: list[Row] = []
-    for benchmark in (receive_path, warm_push, cold_start):
-        print(f"{benchmark.__name__} …", file=sys.stderr, flush=True)
-        found += benchmark.rows()
-    text = (
-        "# Benchmark results\n\n"
-        "Made by `make bench` in one run: medians of interleaved samples of CPU time. The other "
-        "side is wechatpy for the receive path, the bare SQS call for the warm push, and `import "
-        "boto3` with one SQS client for the cold starts.\n\n"
-        f"Python {platform.python_version()}, {platform.machine()}.\n\n"
-        + table(HEADER, [row.cells() for row in found])
-        + "\n"
-    )
+    started = time.monotonic()
+    parts: list[str] = []
+    for name in [options.only] if options.only else BENCHMARKS:
+        print(f"{time.monotonic() - started:5.0f} s  {name}", file=sys.stderr, flush=True)
+        parts += [section.markdown() for section in BENCHMARKS[name]()]
+    text = "\n".join([_introduction(time.monotonic() - started), *parts])
     print(text)
-    if not options.print:
+    if not options.print and not options.only:
         RESULTS.write_text(text, encoding="utf-8")
     return 0
+
+
+def _introduction(seconds: float) -> str:
+    return (
+        "# Benchmark results\n\n"
+        "Made by `make bench` in one run; both sides of a comparison took turns in it. A goal is "
+        "one of the design's, and a missed one says so.\n\n"
+        f"{datetime.now(UTC):%Y-%m-%d}, {seconds:.0f} s, Python {platform.python_version()}, "
+        f"{platform.machine()}, {os.cpu_count()} cores.\n"
+    )
 
 
 if __name__ == "__main__":

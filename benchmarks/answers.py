@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from benchmarks.samples import AES_KEY, TOKEN
 from wechat_kf.aws.broadcasts_table import BroadcastsTable
-from wechat_kf.aws.dynamo import encode
+from wechat_kf.aws.dynamo import Value, encode
 from wechat_kf.aws.merchants_table import MerchantsTable
 from wechat_kf.aws.messages_table import MessagesTable
 from wechat_kf.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.domain.broadcast import Broadcast
 from wechat_kf.domain.clock import HOUR, MINUTE
+from wechat_kf.domain.event import ANY_MERCHANT
 from wechat_kf.domain.merchant import Merchant
 from wechat_kf.domain.outbound import Guarantee, OutboundMessage, Status
-from wechat_kf.domain.event import ANY_MERCHANT
 from wechat_kf.domain.subscription import Subscription, Target, TargetType
 
 BUSINESS_ID: Final = "42"
@@ -28,6 +28,7 @@ OPENID: Final = "o9AgO5Kd5ggOC-bXrbNODIiE3bGY"
 SUBSCRIPTION_ID: Final = "sub-benchmark"
 RECIPIENTS: Final = 10
 TEXT: Final = {"type": "text", "text": "您好，L 码有货，今天下单今天发。"}
+PUSH_SECRET: Final = json.dumps({"token": TOKEN, "encoding_aes_key": AES_KEY})
 WECHAT_SAYS_YES: Final = b'{"errcode":0,"errmsg":"ok"}'
 
 Document = dict[str, Any]
@@ -38,9 +39,13 @@ class Answers:
 
     def __init__(self, origin: str) -> None:
         now = time.time_ns() // 1_000_000
-        conversation = {"business_id": BUSINESS_ID, "openid": OPENID}
-        acted = {"messaged_at": now, "entered_at": now, "active_at": now}
-        token = {"access_token": "t" * 136, "requested_at": now, "expires_at": now + 2 * HOUR}
+        conversation: dict[str, Value] = {"business_id": BUSINESS_ID, "openid": OPENID}
+        acted: dict[str, Value] = {"messaged_at": now, "entered_at": now, "active_at": now}
+        token: dict[str, Value] = {
+            "access_token": "t" * 136,
+            "requested_at": now,
+            "expires_at": now + 2 * HOUR,
+        }
         self._subscription = _subscription_row(origin)
         self._message = _message_row(now)
         self._items: dict[str, Document] = {
@@ -50,27 +55,24 @@ class Answers:
             "SubscriptionsTable": self._subscription,
             "MessagesTable": _broadcast_row(now),
         }
+        self._answers: dict[str, Callable[[Mapping[str, Any]], Document]] = {
+            "GetItem": lambda request: {"Item": self._items[request["TableName"]]},
+            "PutItem": lambda _: {},
+            "UpdateItem": self._updated,
+            "Query": lambda request: {"Items": self._found(request)},
+            "SendMessage": lambda _: {"MessageId": "m", "SequenceNumber": "1"},
+            "SendMessageBatch": _all_taken,
+            "GetSecretValue": lambda _: {"ARN": "arn", "Name": "push", "SecretString": PUSH_SECRET},
+        }
 
     def answer(self, operation: str, request: Mapping[str, Any]) -> Document:
-        """What the service of `operation` (its API name) answers."""
-        match operation:
-            case "GetItem":
-                return {"Item": self._items[request["TableName"]]}
-            case "UpdateItem":
-                ours = request["TableName"] == "MessagesTable"
-                return {"Attributes": self._message if ours else request["Key"]}
-            case "Query":
-                return {"Items": self._found(request)}
-            case "SendMessage":
-                return {"MessageId": "m", "SequenceNumber": "1"}
-            case "SendMessageBatch":
-                return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]]}
-            case "GetSecretValue":
-                secret = {"token": TOKEN, "encoding_aes_key": AES_KEY}
-                return {"ARN": "arn", "Name": "push", "SecretString": json.dumps(secret)}
-            case "PutItem":
-                return {}
-        raise AssertionError(f"no benchmark expects {operation}")
+        """What the service of `operation` (its API name) answers. KeyError: it should not ask."""
+        found: Document = self._answers[operation](request)
+        return found
+
+    def _updated(self, request: Mapping[str, Any]) -> Document:
+        ours = request["TableName"] == "MessagesTable"
+        return {"Attributes": self._message if ours else request["Key"]}
 
     def _found(self, request: Mapping[str, Any]) -> list[Document]:
         """Every merchant has one subscription; the one for all merchants has none."""
@@ -80,6 +82,10 @@ class Answers:
         if asked["S"] == ANY_MERCHANT:
             return []
         return [{**self._subscription, "business_id": asked}]
+
+
+def _all_taken(request: Mapping[str, Any]) -> Document:
+    return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]]}
 
 
 class _Capture:

@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 import requests
+from botocore import xform_name
 from botocore.client import BaseClient
 
 from wechat_kf.subscribers.exchange import Exchange, Request
@@ -42,10 +43,11 @@ def in_words(calls: Sequence[CallMade]) -> str:
 
 
 def _seeing_botocore(found: list[CallMade]) -> Any:
-    call = BaseClient._make_api_call
+    call: Any = getattr(BaseClient, "_make_api_call")  # noqa: B009 - botocore is untyped
 
     def seeing(self: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
-        found.append(CallMade(operation, lambda: call(self, operation, parameters)))
+        method = getattr(self, xform_name(operation))
+        found.append(CallMade(operation, lambda: method(**parameters)))
         return call(self, operation, parameters)
 
     return patch.object(BaseClient, "_make_api_call", seeing)

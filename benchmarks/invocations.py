@@ -43,6 +43,7 @@ def load_handler(name: str, origin: str) -> Handler:
         ALLOW_LOOPBACK_SUBSCRIBERS="true",
     )
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.dont_write_bytecode = True  # functions are deployed as they lie there
     sys.path.insert(0, str(ROOT / "functions" / name))
     handler: Handler = importlib.import_module(f"{name}_handler").handler
     return handler
@@ -50,27 +51,54 @@ def load_handler(name: str, origin: str) -> Handler:
 
 def event_for(name: str, business_id: str = BUSINESS_ID, openid: str = OPENID) -> dict[str, Any]:
     """One message's worth of work for a function."""
-    match name:
-        case "push":
-            body, query = sealed_push(BodyFormat.XML, int(time.time()))
-            return _http("POST", "/wechat/push", body.decode(), query)
-        case "inbound":
-            return _batch(event_to_body(_received(business_id, openid)), f"{business_id}#{openid}")
-        case "deliveries":
-            return _batch(_delivery(business_id, openid), f"{SUBSCRIPTION_ID}#{openid}")
-        case "outbound":
-            body = {"business_id": business_id, "message_id": f"benchmark-{next(_numbers)}"}
-            return _batch(json.dumps(body), f"{business_id}#{openid}")
-        case "broadcasts":
-            return _batch(json.dumps({"business_id": business_id, "broadcast_id": "benchmark"}))
-        case "messages":
-            text = json.dumps({"openid": openid, "message": TEXT}, ensure_ascii=False)
-            return _http("POST", f"/merchants/{business_id}/messages", text)
-        case "merchants":
-            return _http("GET", f"/merchants/{business_id}")
-        case "token":
-            return {"warm_up": True}
-    return {}
+    return _EVENTS[name](business_id, openid)
+
+
+def _push(business_id: str, openid: str) -> dict[str, Any]:
+    fields: dict[str, Any] = {"BusinessId": int(business_id), "FromUserName": openid}
+    body, query = sealed_push(BodyFormat.XML, int(time.time()), **fields)
+    return _http("POST", "/wechat/push", body.decode(), query)
+
+
+def _inbound(business_id: str, openid: str) -> dict[str, Any]:
+    return _batch(event_to_body(_received(business_id, openid)), f"{business_id}#{openid}")
+
+
+def _outbound(business_id: str, openid: str) -> dict[str, Any]:
+    body = {"business_id": business_id, "message_id": f"benchmark-{next(_numbers)}"}
+    return _batch(json.dumps(body), f"{business_id}#{openid}")
+
+
+def _messages(business_id: str, openid: str) -> dict[str, Any]:
+    body = json.dumps({"openid": openid, "message": TEXT}, ensure_ascii=False)
+    return _http("POST", f"/merchants/{business_id}/messages", body)
+
+
+def _merchants(business_id: str, _openid: str) -> dict[str, Any]:
+    return _http("GET", f"/merchants/{business_id}")
+
+
+def _broadcasts(business_id: str, _openid: str) -> dict[str, Any]:
+    return _batch(json.dumps({"business_id": business_id, "broadcast_id": "benchmark"}))
+
+
+def _deliveries(business_id: str, openid: str) -> dict[str, Any]:
+    event = _received(business_id, openid)
+    delivery = Delivery(business_id, SUBSCRIPTION_ID, event, event.at_ms)
+    return _batch(delivery_to_body(delivery), f"{SUBSCRIPTION_ID}#{openid}")
+
+
+_EVENTS: dict[str, Callable[[str, str], dict[str, Any]]] = {
+    "push": _push,
+    "inbound": _inbound,
+    "deliveries": _deliveries,
+    "messages": _messages,
+    "outbound": _outbound,
+    "broadcasts": _broadcasts,
+    "merchants": _merchants,
+    "token": lambda *_: {"warm_up": True},
+    "sweeper": lambda *_: {},
+}
 
 
 def _received(business_id: str, openid: str) -> Event:
@@ -89,11 +117,6 @@ def _received(business_id: str, openid: str) -> Event:
             "message": {"type": "text", "text": "你好，请问这件外套还有 L 码吗？"},
         },
     )
-
-
-def _delivery(business_id: str, openid: str) -> str:
-    event = _received(business_id, openid)
-    return delivery_to_body(Delivery(business_id, SUBSCRIPTION_ID, event, event.at_ms))
 
 
 def _batch(body: str, group_id: str = "") -> dict[str, Any]:

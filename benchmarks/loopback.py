@@ -78,7 +78,7 @@ async def _run(pipe: Connection) -> None:
     server = await asyncio.get_running_loop().create_server(
         lambda: _Peer(answers[0]), "127.0.0.1", 0
     )
-    origin = "http://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+    origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     answers.append(Answers(origin))
     pipe.send(origin)
     await server.serve_forever()

@@ -59,10 +59,11 @@ def run() -> list[Section]:
         rounds=25,
         calls=400,
     )
-    rows = [
-        Row("XML, against wechatpy", ours_xml, theirs_xml, "µs", theirs_xml / ours_xml, 1.3),
-        Row("JSON, against wechatpy's XML", ours_json, theirs_xml, "µs", theirs_xml / ours_json, 2.5),
-        Row("XML, against bare decrypt + ElementTree", ours_xml, floor_xml, "µs", floor_xml / ours_xml),
-        Row("JSON, against bare decrypt + json.loads", ours_json, floor_json, "µs", floor_json / ours_json),
-    ]  # fmt: skip
+    compared = [
+        ("XML, against wechatpy", ours_xml, theirs_xml, 1.3),
+        ("JSON, against wechatpy's XML", ours_json, theirs_xml, 2.5),
+        ("XML, against bare decrypt + ElementTree", ours_xml, floor_xml, None),
+        ("JSON, against bare decrypt + json.loads", ours_json, floor_json, None),
+    ]
+    rows = [Row(what, ours, peer, "µs", peer / ours, goal) for what, ours, peer, goal in compared]
     return [Section("Receive path", NOTE, COMPARISON, [row.cells() for row in rows])]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
+from typing import Any
 
 from wechat_kf.wechat.crypto import BodyFormat, FrameCipher, cdata, signature
 
-__all__ = ["AES_KEY", "APP_ID", "TOKEN", "BodyFormat", "sealed_push"]
+__all__ = ["AES_KEY", "APP_ID", "TOKEN", "Account", "BodyFormat", "sealed_push"]
 
 APP_ID = "wx0123456789abcdef"
 TOKEN = "benchmarktoken"
 AES_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 NONCE = "415670741"
 
-FIELDS = {
+FIELDS: dict[str, Any] = {
     "ToUserName": "gh_97417a04a28d",
     "FromUserName": "o9AgO5Kd5ggOC-bXrbNODIiE3bGY",
     "CreateTime": 1_700_000_000,
@@ -24,25 +26,38 @@ FIELDS = {
 }
 
 
-def sealed_push(body_format: BodyFormat, now: int) -> tuple[bytes, dict[str, str]]:
-    """Body and query of a push signed at `now` (epoch seconds)."""
-    encrypt = FrameCipher(AES_KEY, APP_ID).encrypt(_inner(body_format))
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a push is signed and encrypted with."""
+
+    app_id: str = APP_ID
+    token: str = field(default=TOKEN, repr=False)
+    aes_key: str = field(default=AES_KEY, repr=False)
+
+
+def sealed_push(
+    body_format: BodyFormat, now: int, account: Account | None = None, **fields: Any
+) -> tuple[bytes, dict[str, str]]:
+    """Body and query of a push signed at `now` (epoch seconds); `fields` replace those above."""
+    account = account or Account()
+    message = _inner(body_format, {**FIELDS, **fields})
+    encrypt = FrameCipher(account.aes_key, account.app_id).encrypt(message)
     query = {
         "timestamp": str(now),
         "nonce": NONCE,
-        "signature": signature(TOKEN, str(now), NONCE),
-        "msg_signature": signature(TOKEN, str(now), NONCE, encrypt),
+        "signature": signature(account.token, str(now), NONCE),
+        "msg_signature": signature(account.token, str(now), NONCE, encrypt),
         "encrypt_type": "aes",
     }
     return _envelope(body_format, encrypt), query
 
 
-def _inner(body_format: BodyFormat) -> bytes:
+def _inner(body_format: BodyFormat, fields: dict[str, Any]) -> bytes:
     if body_format is BodyFormat.JSON:
-        return json.dumps(FIELDS, ensure_ascii=False).encode()
+        return json.dumps(fields, ensure_ascii=False).encode()
     elements = "".join(
         f"<{name}>{cdata(value) if isinstance(value, str) else value}</{name}>"
-        for name, value in FIELDS.items()
+        for name, value in fields.items()
     )
     return f"<xml>{elements}</xml>".encode()
 

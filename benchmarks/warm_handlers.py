@@ -11,9 +11,9 @@ from benchmarks.loopback import loopback
 from benchmarks.measure import COMPARISON, Row, Section, cpu_microseconds
 from benchmarks.template_environment import function_names
 
-ROUNDS = 15
-BUDGET_CALLS = 300
-"""AWS calls per round: a handler that makes many is invoked less often."""
+ROUNDS = 11
+BUDGET_CALLS = 100
+"""Calls per round: a handler that makes many is invoked less often."""
 
 NOTE = (
     "One warm invocation with one message (the worst case for a function that takes batches), "
@@ -57,7 +57,7 @@ def _measure(name: str, origin: str) -> tuple[float, float, str]:
         for call in calls:
             call.again()
 
-    invocations = max(5, BUDGET_CALLS // max(1, len(calls)) // 2)
+    invocations = max(5, BUDGET_CALLS // max(1, len(calls)))
     ours, bare = cpu_microseconds(
         [lambda: handler(event, context), floor], rounds=ROUNDS, calls=invocations
     )

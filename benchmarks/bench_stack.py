@@ -1,0 +1,117 @@
+"""A stack of its own for the benchmarks that need one, with every AWS call on record."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from local import stack as local_stack
+from local.clients import aws_client
+from local.deploy import BUCKET_NAME
+from local.state import StackInfo, StateDirectory
+
+DIRECTORY = ".local/bench"
+EMPTY_PIPELINE = Path(__file__).parent / "empty_pipeline"
+PAGE = 50
+"""The most that LookupEvents answers at once; the emulator knows no further page."""
+
+Recorded = dict[str, Any]
+
+
+@contextmanager
+def bench_stack() -> Iterator[StackInfo]:
+    """The real template, deployed; taken down afterwards."""
+    os.environ.update(CLOUDTRAIL_RECORDING="1", CLOUDTRAIL_MAX_EVENTS="100000")
+    state = StateDirectory.from_environment({"LOCAL_DIR": DIRECTORY})
+    local_stack.down(state)
+    try:
+        with redirect_stdout(sys.stderr):
+            stack = local_stack.up(state, local_stack.Progress())
+        yield stack
+    finally:
+        local_stack.down(state)
+
+
+def deploy_empty_pipeline(stack: StackInfo, target: str) -> str:
+    """Deploy the pipeline that does nothing; the address its messages are posted to."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as files:
+        files.write(EMPTY_PIPELINE / "forward.py", "forward.py")
+    aws_client(stack, "s3").put_object(
+        Bucket=BUCKET_NAME, Key="forward.zip", Body=archive.getvalue()
+    )
+    cloudformation = aws_client(stack, "cloudformation")
+    parameters = {"Bucket": BUCKET_NAME, "Target": target}
+    cloudformation.create_stack(
+        StackName="empty-pipeline",
+        TemplateBody=(EMPTY_PIPELINE / "template.yaml").read_text(encoding="utf-8"),
+        Capabilities=["CAPABILITY_IAM"],
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
+        ],
+    )
+    waiter = cloudformation.get_waiter("stack_create_complete")
+    waiter.wait(StackName="empty-pipeline", WaiterConfig={"Delay": 1})
+    (made,) = cloudformation.describe_stacks(StackName="empty-pipeline")["Stacks"]
+    (api_id,) = [output["OutputValue"] for output in made["Outputs"]]
+    return f"{stack.aws_endpoint_url}/_aws/execute-api/{api_id}/push"
+
+
+def calls_between(stack: StackInfo, start: float, end: float) -> Counter[tuple[str, str]]:
+    """How often each (operation, logical id of its table or queue) was called; epoch seconds.
+
+    The sweeper's own reads, once a minute, are left out.
+    """
+    names = {value.rpartition("/")[2]: key for key, value in stack.outputs.items()}
+    found: Counter[tuple[str, str]] = Counter()
+    for event in _events(stack, start, end):
+        asked = json.loads(event["CloudTrailEvent"])["requestParameters"] or {}
+        if asked.get("IndexName") == "unsettled":
+            continue
+        target = str(asked.get("TableName") or asked.get("QueueUrl") or "").rpartition("/")[2]
+        if target in names:
+            logical_id = names[target].removesuffix("Name").removesuffix("Url")
+            found[event["EventName"], logical_id] += 1
+    return found
+
+
+def _events(stack: StackInfo, start: float, end: float) -> list[Recorded]:
+    """All events of a span, by going back in time page by page."""
+    found: dict[str, Recorded] = {}
+    while True:
+        page = _lookup(stack, {"StartTime": start, "EndTime": end, "MaxResults": PAGE})
+        fresh = {event["EventId"]: event for event in page if event["EventId"] not in found}
+        found |= fresh
+        if len(page) < PAGE or not fresh:
+            return list(found.values())
+        end = min(event["EventTime"] for event in page)
+
+
+def _lookup(stack: StackInfo, query: dict[str, Any]) -> list[Recorded]:
+    """LookupEvents by hand: botocore would cut the times to whole seconds."""
+    headers = {
+        "Content-Type": "application/x-amz-json-1.1",
+        "X-Amz-Target": "CloudTrail_20131101.LookupEvents",
+    }
+    request = AWSRequest("POST", stack.aws_endpoint_url, data=json.dumps(query), headers=headers)
+    credentials = Credentials(stack.access_key_id, stack.secret_access_key)
+    SigV4Auth(credentials, "cloudtrail", stack.region).add_auth(request)
+    answer = requests.post(
+        stack.aws_endpoint_url, request.data, headers=dict(request.headers.items()), timeout=30
+    )
+    answer.raise_for_status()
+    events: list[Recorded] = answer.json()["Events"]
+    return events

@@ -1,0 +1,138 @@
+"""What one more merchant and one more conversation cost the code: CPU, calls, memory."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+import requests
+from botocore.client import BaseClient
+
+from benchmarks.answers import OPENID, WECHAT_SAYS_YES, Answers
+from benchmarks.invocations import Context, Handler, event_for, load_handler
+from benchmarks.measure import Section
+
+MERCHANTS = 500
+FEW = 1_000
+MANY = 100_000
+COLD = 50
+ORIGIN = "http://127.0.0.1:9"
+"""Nothing listens there, and nothing is sent there."""
+
+FUNCTIONS = ("inbound", "messages", "outbound")
+"""Those that meet every message, and keep anything in memory about merchants or conversations."""
+
+NOTE = (
+    f"One worker's messages, one after the other: {FEW:,} conversations of one merchant, then "
+    f"{MANY:,} conversations of {MERCHANTS} merchants, a message each. In process, with AWS and "
+    "WeChat answered by a stub instead of a network: what grows here would be ours. Calls are "
+    "counted; CPU is that of the code around the calls, over the first and the last "
+    f"{FEW:,} messages; memory is the process's peak.\n\n"
+    "At this speed the memories of a worker (subscriptions for 5 s, a merchant's status and the "
+    "token for a minute) serve nearly every message. `calls, cold` is the other extreme: a message "
+    "a minute, each of another merchant, so that no memory serves any; every further call is a "
+    "read by key."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A number of messages: their mean calls, median CPU in µs, and the peak of memory in MB."""
+
+    calls: float
+    cpu: float
+    memory: float
+
+
+def run() -> list[Section]:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=context, max_tasks_per_child=1) as pool:
+        measured = list(pool.map(_measure, FUNCTIONS))
+    rows = [
+        [
+            name,
+            *(f"{calls:.2f}" for calls in (few.calls, many.calls, cold)),
+            *(f"{stretch.cpu:,.0f} µs" for stretch in (few, many)),
+            *(f"{stretch.memory:,.0f} MB" for stretch in (few, many)),
+        ]
+        for name, (few, many, cold) in zip(FUNCTIONS, measured, strict=True)
+    ]
+    header = ["function", "calls, few", "many", "cold", "CPU, few", "many", "memory, few", "many"]
+    return [Section("Growth: cost per message", NOTE, header, rows)]
+
+
+def _cold_calls(name: str, handler: Handler, counted: Counter[str]) -> float:
+    """Calls per message when nothing in memory is fresh: an hour with a message a minute."""
+    now = time.time_ns
+    before = counted.total()
+    for number in range(COLD):
+        ahead = (number + 1) * 61 * 1_000_000_000
+        with patch.object(time, "time_ns", lambda ahead=ahead: now() + ahead):
+            handler(event_for(name, str(10_000 + number), OPENID), Context())
+    return (counted.total() - before) / COLD
+
+
+def _measure(name: str) -> tuple[Stretch, Stretch, float]:
+    """The first messages, and the last ones after all that came between."""
+    handler = load_handler(name, ORIGIN)
+    with _stubbed() as counted:
+        handler(event_for(name), Context())
+        few = _stretch(name, handler, counted, range(FEW), 1)
+        _stretch(name, handler, counted, range(FEW, MANY - FEW), MERCHANTS)
+        many = _stretch(name, handler, counted, range(MANY - FEW, MANY), MERCHANTS)
+        return few, many, _cold_calls(name, handler, counted)
+
+
+def _stretch(
+    name: str, handler: Handler, counted: Counter[str], numbers: Sequence[int], merchants: int
+) -> Stretch:
+    context, samples = Context(), []
+    before = counted.total()
+    for number in numbers:
+        event = event_for(name, str(42 + number % merchants), f"o9AgO5Kd5ggOC-bXrbNOD{number:07}")
+        started = time.process_time_ns()
+        handler(event, context)
+        samples.append(time.process_time_ns() - started)
+    samples.sort()
+    return Stretch(
+        calls=(counted.total() - before) / len(numbers),
+        cpu=samples[len(samples) // 2] / 1000,
+        memory=_peak_megabytes(),
+    )
+
+
+@contextmanager
+def _stubbed() -> Iterator[Counter[str]]:
+    """No network; counts the calls by name."""
+    answers, counted = Answers(ORIGIN), Counter[str]()
+
+    def aws(_client: BaseClient, operation: str, request: dict[str, Any]) -> Any:
+        counted[operation] += 1
+        return answers.answer(operation, request)
+
+    def wechat(_session: requests.Session, *_: Any, **__: Any) -> requests.Response:
+        counted["WeChat"] += 1
+        response = requests.Response()
+        response.status_code, response.raw = 200, io.BytesIO(WECHAT_SAYS_YES)
+        return response
+
+    with (
+        patch.object(BaseClient, "_make_api_call", aws),
+        patch.object(requests.Session, "request", wechat),
+    ):
+        yield counted
+
+
+def _peak_megabytes() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 if sys.platform == "linux" else 1024 * 1024)
