@@ -13,6 +13,7 @@ from local.state import ROOT
 
 MADE_HERE = {"node_modules", "__pycache__", "build", "dist"}
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+ANCHOR = re.compile(r'<a (?:id|name)="([^"]+)">')
 HEADING = re.compile(r"^(#{1,6}) +(.+?) *#*$", re.MULTILINE)
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]+`")
@@ -46,10 +47,11 @@ def text_of(path: Path) -> str:
 
 @cache
 def anchors(path: Path) -> frozenset[str]:
-    """The anchors GitHub makes of headings."""
+    """The anchors GitHub makes of headings, and those a page sets by itself."""
     titles = [title for _, title in HEADING.findall(FENCE.sub("", text_of(path)))]
     plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title).lower() for title in titles]
-    return frozenset(re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in plain)
+    made = {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in plain}
+    return frozenset(made | set(ANCHOR.findall(text_of(path))))
 
 
 def links(path: Path) -> list[str]:

@@ -1,0 +1,411 @@
+"""What `make doctor` looks at, in the order in which one fault explains the next."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from wechat_kf.domain.clock import SECOND, Clock, now_ms
+from wechat_kf.wechat.crypto import signature
+
+QUEUES = ("Inbound", "Deliveries", "Outbound", "Broadcasts")
+TABLES = ("Merchants", "Conversations", "Messages", "Subscriptions", "Tokens")
+TRIES = 3
+
+_TOKEN = re.compile(r"[A-Za-z0-9]{3,32}")
+_AES_KEY = re.compile(r"[A-Za-z0-9]{43}")
+_APP_SECRET = re.compile(r"[0-9a-f]{32}")
+
+_TOKEN_ADVICE = {
+    40001: "the AppSecret in the app secret is wrong: copy it again from the console",
+    40013: "the AppID is wrong: compare the parameter AppId and the app secret with the console",
+    40125: "the AppSecret in the app secret is wrong: copy it again from the console, or reset it",
+    40164: "add this address to the IP whitelist in the console, or give the token function a "
+    "fixed one (TokenSubnetIds)",
+    40243: "the AppSecret is frozen: unfreeze it in the console",
+    45009: "the daily quota of the token call is used up: see clear_quota in WeChat's documents",
+}
+_OTHER_ADVICE = {
+    "wechat_unreachable": "the token function cannot reach WeChat: check WeChatApiHosts and, with "
+    "TokenSubnetIds, the route to a NAT gateway",
+    "wechat_did_not_answer": "WeChat did not answer in time; try again",
+    "temporarily_unavailable": "see the app secret above, and the log of the token function",
+}
+
+
+class Verdict(StrEnum):
+    """How a check ended; only FAILED makes the doctor's exit code 1."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found, and what to do about it. Holds no secret."""
+
+    check: str
+    verdict: Verdict
+    detail: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer."""
+
+    status: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A stack, and the ways to look at it.
+
+    `client` makes a botocore client of a service. `get` calls a URL with a query, and raises
+    `ConnectionError`. `emulated` is true for the local stack, whose emulator keeps no backups and
+    evaluates no alarms.
+    """
+
+    stack: str
+    outputs: Mapping[str, str]
+    parameters: Mapping[str, str]
+    push_url: str
+    client: Callable[[str], Any] = field(repr=False)
+    get: Callable[[str, dict[str, str]], Reply] = field(repr=False)
+    emulated: bool = False
+    clock: Clock = now_ms
+
+
+Check = Callable[[Deployment], Iterator[Finding]]
+
+
+def examine(deployment: Deployment) -> list[Finding]:
+    """Every finding of every check. A check that AWS refuses is a finding, and the next goes on."""
+    findings: list[Finding] = []
+    for name, check in CHECKS.items():
+        try:
+            findings += check(deployment)
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "unknown")
+            advice = f"{error.operation_name}: your credentials need this right, or it is not there"
+            findings.append(Finding(name, Verdict.FAILED, f"AWS refused: {code}", advice))
+        except BotoCoreError as error:
+            detail = f"AWS did not answer: {type(error).__name__}"
+            findings.append(Finding(name, Verdict.FAILED, detail, "check the region and network"))
+        except KeyError as error:
+            advice = "deploy the current template, and check the name of the stack"
+            detail = f"the stack has no output {error}"
+            findings.append(Finding(name, Verdict.FAILED, detail, advice))
+    return findings
+
+
+def push_secret(deployment: Deployment) -> Iterator[Finding]:
+    """Token and EncodingAESKey, and the previous ones while rotating."""
+    name = "push secret"
+    faults = push_secret_faults(_secret(deployment, "PushSecretArn"))
+    if faults:
+        advice = "put the token and the EncodingAESKey of the console there as JSON (README.md)"
+        yield Finding(name, Verdict.FAILED, "; ".join(faults), advice)
+    else:
+        yield Finding(name, Verdict.OK, "token and encoding_aes_key have the right form")
+
+
+def push_secret_faults(secret: Mapping[str, Any] | None) -> list[str]:
+    """What is wrong with the form of the push secret; never a value."""
+    if secret is None:
+        return ["it is not a JSON object"]
+    forms = {
+        "token": (_TOKEN, "3 to 32 letters or digits"),
+        "encoding_aes_key": (_AES_KEY, "43 letters or digits"),
+    }
+    faults: list[str] = []
+    for prefix in ("", "previous_"):
+        for name, (form, wanted) in forms.items():
+            value = secret.get(prefix + name)
+            if value is None and not prefix:
+                faults.append(f"{name} is missing")
+            elif value is not None and not form.fullmatch(str(value)):
+                faults.append(f"{prefix}{name} must be {wanted}")
+    return faults
+
+
+def app_secret(deployment: Deployment) -> Iterator[Finding]:
+    """AppID and AppSecret; the AppID must be the stack's own."""
+    name = "app secret"
+    faults = app_secret_faults(
+        _secret(deployment, "AppSecretArn"), deployment.parameters.get("AppId")
+    )
+    if faults:
+        advice = "put app_id and app_secret of the Mini Program there as JSON (README.md)"
+        yield Finding(name, Verdict.FAILED, "; ".join(faults), advice)
+    else:
+        yield Finding(name, Verdict.OK, "app_id and app_secret have the right form")
+
+
+def app_secret_faults(secret: Mapping[str, Any] | None, app_id: str | None) -> list[str]:
+    """What is wrong with the form of the app secret; never a value."""
+    if secret is None:
+        return ["it is not a JSON object"]
+    faults = [f"{name} is missing" for name in ("app_id", "app_secret") if not secret.get(name)]
+    if secret.get("app_secret") and not _APP_SECRET.fullmatch(str(secret["app_secret"])):
+        faults.append("app_secret must be 32 digits or letters a to f")
+    if secret.get("app_id") and app_id and secret["app_id"] != app_id:
+        faults.append("app_id is not the stack's parameter AppId")
+    return faults
+
+
+def token(deployment: Deployment) -> Iterator[Finding]:
+    """The token function gets a token, now; and what WeChat sees of the push URL."""
+    answer = deployment.client("lambda").invoke(
+        FunctionName=deployment.outputs["TokenFunctionName"],
+        InvocationType="RequestResponse",
+        Payload=b'{"check": true}',
+    )
+    payload = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer or not isinstance(payload, dict):
+        advice = f"read the log of {deployment.outputs['TokenFunctionName']}"
+        yield Finding("access token", Verdict.FAILED, "the token function failed", advice)
+        return
+    if not payload.get("ok"):
+        yield Finding("access token", Verdict.FAILED, failure_text(payload), token_advice(payload))
+        return
+    yield Finding("access token", Verdict.OK, "WeChat takes the AppSecret and hands out a token")
+    yield _callback_check(payload.get("push_url"))
+
+
+def _callback_check(seen: dict[str, Any] | None) -> Finding:
+    name = "callback/check"
+    if seen is None:
+        return Finding(name, Verdict.SKIPPED, "this token function cannot ask yet", "deploy anew")
+    if seen["ok"]:
+        where = ", ".join(seen["addresses"]) or "no address"
+        loss = ", ".join(seen["package_loss"]) or "unknown"
+        return Finding(name, Verdict.OK, f"WeChat reaches {where}, packet loss {loss}")
+    if seen.get("errcode") == 40201:
+        advice = "enter the push URL in the console: 开发管理 → 消息推送配置"
+        return Finding(name, Verdict.FAILED, "the console has no push URL", advice)
+    advice = "WeChat could not say; it does not concern the running of the stack"
+    return Finding(name, Verdict.WARNING, failure_text(seen), advice)
+
+
+def failure_text(facts: Mapping[str, Any]) -> str:
+    """A failure in one line: what WeChat's support asks for is in it."""
+    told = [str(facts.get("detail") or facts.get("code", "unknown"))]
+    told += [
+        f"{name} {facts[name]}"
+        for name in ("errcode", "rid", "address")
+        if facts.get(name) and str(facts[name]) not in told[0]
+    ]
+    return ", ".join(told)
+
+
+def token_advice(facts: Mapping[str, Any]) -> str:
+    """What to do when no token can be had."""
+    by_errcode = _TOKEN_ADVICE.get(facts.get("errcode", 0))
+    return by_errcode or _OTHER_ADVICE.get(
+        str(facts.get("code")), "look the errcode up in docs/operations.md; try again"
+    )
+
+
+def push_url(deployment: Deployment) -> Iterator[Finding]:
+    """From outside in, as WeChat verifies it; and that a wrong signature is refused."""
+    name = "push URL"
+    secret = _secret(deployment, "PushSecretArn")
+    if secret is None or push_secret_faults(secret):
+        yield Finding(name, Verdict.SKIPPED, "the push secret comes first")
+        return
+    echo = secrets.token_hex(8)
+    try:
+        right = _ask(deployment, _verification(deployment, str(secret["token"]), echo))
+        wrong = _ask(deployment, _verification(deployment, secrets.token_hex(16), echo))
+    except ConnectionError as error:
+        advice = "is the name right, and in China the ICP filing done (docs/china.md)?"
+        yield Finding(name, Verdict.FAILED, f"no answer ({error})", advice)
+        return
+    if (right.status, right.text) == (200, echo):
+        yield Finding(name, Verdict.OK, f"{deployment.push_url} answers with the echo")
+    else:
+        yield Finding(
+            name, Verdict.FAILED, f"answered {right.status}, not the echo", _echo_advice(right)
+        )
+    yield _refusal("wrong signature", wrong)
+
+
+def _ask(deployment: Deployment, query: dict[str, str]) -> Reply:
+    """As often as WeChat tries a push: a cold start on a busy day is no finding.
+
+    Raises `ConnectionError`.
+    """
+    for _ in range(TRIES - 1):
+        with suppress(ConnectionError):
+            reply = deployment.get(deployment.push_url, query)
+            if reply.status < 500:
+                return reply
+    return deployment.get(deployment.push_url, query)
+
+
+def _verification(deployment: Deployment, push_token: str, echo: str) -> dict[str, str]:
+    timestamp, nonce = str(deployment.clock() // SECOND), secrets.token_hex(5)
+    return {
+        "signature": signature(push_token, timestamp, nonce),
+        "timestamp": timestamp,
+        "nonce": nonce,
+        "echostr": echo,
+    }
+
+
+def _echo_advice(reply: Reply) -> str:
+    if reply.status == 403:
+        return "the push function has another token: wait 30 s and try again; compare the clocks"
+    return "read the log of the push function, and what stands in front of the API"
+
+
+def _refusal(name: str, reply: Reply) -> Finding:
+    if reply.status == 403:
+        return Finding(name, Verdict.OK, "a wrong signature is refused with 403")
+    advice = "whatever answers there does not verify: look at the API's route and its integration"
+    return Finding(name, Verdict.FAILED, f"a wrong signature is answered {reply.status}", advice)
+
+
+def queues(deployment: Deployment) -> Iterator[Finding]:
+    """What waits, which is no fault; and what is dead, which is."""
+    sqs = deployment.client("sqs")
+    waiting = _depths(sqs, deployment, [f"{queue}QueueUrl" for queue in QUEUES])
+    if waiting:
+        advice = (
+            "fine if it shrinks when you look again; else the …Age alarms of docs/operations.md"
+        )
+        yield Finding("queues", Verdict.WARNING, f"waiting: {waiting}", advice)
+    else:
+        yield Finding("queues", Verdict.OK, "nothing waits")
+    dead = _depths(sqs, deployment, [f"{queue}DeadLetterQueueUrl" for queue in QUEUES])
+    if dead:
+        advice = "see which and why, mend, put back: docs/operations.md, Replaying dead letters"
+        yield Finding("dead letters", Verdict.FAILED, dead, advice)
+    else:
+        yield Finding("dead letters", Verdict.OK, "none")
+
+
+def _depths(sqs: Any, deployment: Deployment, outputs: Sequence[str]) -> str:
+    """`Inbound 3, Outbound 1` of those that are not empty; what is being worked on included."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found: list[str] = []
+    for output in outputs:
+        answer = sqs.get_queue_attributes(QueueUrl=deployment.outputs[output], AttributeNames=names)
+        number = sum(int(answer["Attributes"][name]) for name in names)
+        if number:
+            found.append(
+                f"{output.removesuffix('DeadLetterQueueUrl').removesuffix('QueueUrl')} {number}"
+            )
+    return ", ".join(found)
+
+
+def alarms(deployment: Deployment) -> Iterator[Finding]:
+    """No alarm rings, and somebody hears it when one does."""
+    if deployment.emulated:
+        yield Finding("alarms", Verdict.SKIPPED, "the emulator evaluates none")
+        return
+    names = _resources(deployment, "AWS::CloudWatch::Alarm")
+    found = deployment.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
+    ringing = sorted(one["AlarmName"] for one in found if one["StateValue"] == "ALARM")
+    if ringing:
+        advice = "cause and action of each: docs/operations.md"
+        yield Finding("alarms", Verdict.FAILED, "ringing: " + ", ".join(ringing), advice)
+    else:
+        yield Finding("alarms", Verdict.OK, f"{len(found)} alarms, none rings")
+    yield _listeners(deployment)
+
+
+def _listeners(deployment: Deployment) -> Finding:
+    topic = deployment.outputs["AlarmTopicArn"]
+    answer = deployment.client("sns").list_subscriptions_by_topic(TopicArn=topic)
+    confirmed = [
+        one for one in answer["Subscriptions"] if one["SubscriptionArn"].startswith("arn:")
+    ]
+    if confirmed:
+        return Finding("alarm topic", Verdict.OK, f"{len(confirmed)} subscribed")
+    advice = "set AlarmEmail and confirm the mail, or subscribe your own system to the topic"
+    return Finding("alarm topic", Verdict.WARNING, "nobody hears the alarms", advice)
+
+
+def backups(deployment: Deployment) -> Iterator[Finding]:
+    """Point-in-time recovery of every table."""
+    name = "point-in-time recovery"
+    if deployment.emulated:
+        yield Finding(name, Verdict.SKIPPED, "the emulator keeps none")
+        return
+    dynamodb = deployment.client("dynamodb")
+    off = [table for table in TABLES if not _recoverable(dynamodb, deployment, table)]
+    if off:
+        advice = "somebody switched it off: deploy again, or switch it on at the table"
+        yield Finding(name, Verdict.FAILED, "off: " + ", ".join(off), advice)
+    else:
+        yield Finding(name, Verdict.OK, f"on for {len(TABLES)} tables")
+
+
+def _recoverable(dynamodb: Any, deployment: Deployment, table: str) -> bool:
+    answer = dynamodb.describe_continuous_backups(TableName=deployment.outputs[f"{table}TableName"])
+    recovery = answer["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
+    return bool(recovery.get("PointInTimeRecoveryStatus") == "ENABLED")
+
+
+def logs(deployment: Deployment) -> Iterator[Finding]:
+    """Every log group forgets: a log kept for ever is a cost, and a burden under privacy law."""
+    client = deployment.client("logs")
+    names = _resources(deployment, "AWS::Logs::LogGroup")
+    eternal = [name for name in names if not _retention(client, name)]
+    if eternal:
+        advice = "somebody changed it: deploy again, or set a retention"
+        yield Finding("log retention", Verdict.FAILED, "for ever: " + ", ".join(eternal), advice)
+    else:
+        yield Finding("log retention", Verdict.OK, f"set for {len(names)} log groups")
+
+
+def _retention(client: Any, name: str) -> int | None:
+    groups = client.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    return next((one.get("retentionInDays") for one in groups if one["logGroupName"] == name), None)
+
+
+def _secret(deployment: Deployment, output: str) -> dict[str, Any] | None:
+    """The members of a secret; None when it is no JSON object."""
+    client = deployment.client("secretsmanager")
+    text = client.get_secret_value(SecretId=deployment.outputs[output]).get("SecretString", "")
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _resources(deployment: Deployment, resource_type: str) -> list[str]:
+    """The names of the stack's resources of one type."""
+    pages = deployment.client("cloudformation").get_paginator("list_stack_resources")
+    return [
+        one["PhysicalResourceId"]
+        for page in pages.paginate(StackName=deployment.stack)
+        for one in page["StackResourceSummaries"]
+        if one["ResourceType"] == resource_type
+    ]
+
+
+CHECKS: dict[str, Check] = {
+    "push secret": push_secret,
+    "app secret": app_secret,
+    "access token": token,
+    "push URL": push_url,
+    "queues": queues,
+    "alarms": alarms,
+    "point-in-time recovery": backups,
+    "log retention": logs,
+}
