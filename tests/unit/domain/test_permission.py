@@ -4,8 +4,8 @@ import pytest
 
 from tests.fakes import FakeClock, InMemoryMerchants
 from wechat_kf.domain.clock import MINUTE
-from wechat_kf.domain.merchant import Merchant, MerchantStatus
-from wechat_kf.domain.permission import MerchantInactiveError, SendingPermission
+from wechat_kf.domain.merchant import Merchant, MerchantInactiveError, MerchantStatus
+from wechat_kf.domain.permission import SendingPermission
 from wechat_kf.errors import InvalidRequestError
 
 TEXT = {"type": "text", "text": "您好"}

@@ -8,24 +8,17 @@ when it names a merchant of ours. Source: reference/wechat.md section 7.4 and pi
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from wechat_kf.domain.contact_button import business_id_from
 from wechat_kf.domain.event import MAIN_ACCOUNT, Event, EventType
-from wechat_kf.domain.merchant import Merchant
-
-
-class KnownMerchants(Protocol):
-    """Our own merchants."""
-
-    def get(self, business_id: str) -> Merchant | None: ...
+from wechat_kf.domain.merchant import MerchantReader
 
 
 @dataclass(frozen=True, slots=True)
 class EntryRecovery:
     """Gives an entering of unknown merchant back to the merchant whose button was tapped."""
 
-    merchants: KnownMerchants
+    merchants: MerchantReader
 
     def recovered(self, event: Event) -> Event:
         """The event, of the merchant that its `session_from` names if that is one of ours.

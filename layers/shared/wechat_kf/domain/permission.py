@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from wechat_kf.domain.clock import MINUTE, Clock
-from wechat_kf.domain.merchant import Merchant, MerchantStatus
-from wechat_kf.errors import ConflictError, InvalidRequestError
+from wechat_kf.domain.merchant import MerchantInactiveError, MerchantReader, MerchantStatus
+from wechat_kf.errors import InvalidRequestError
 
 MEMORY_MS = MINUTE
 _MOST_REMEMBERED = 10_000
-
-
-class MerchantReader(Protocol):
-    """The merchants, as senders see them."""
-
-    def get(self, business_id: str) -> Merchant | None: ...
-
-
-class MerchantInactiveError(ConflictError):
-    """The merchant was deactivated here."""
-
-    code = "merchant_inactive"
 
 
 @dataclass(frozen=True, slots=True)
