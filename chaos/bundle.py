@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from chaos.hooks import Hooks
 from chaos.sqs import FifoQueue, SqsClient
@@ -35,7 +35,7 @@ from wechat_kf.channel.receiver import PushPolicy, PushReceiver
 from wechat_kf.channel.tokens import StableTokenIssuer
 from wechat_kf.domain.access_token import TokenKeeper, TokenProvider
 from wechat_kf.domain.clock import MINUTE, SECOND
-from wechat_kf.domain.dispatch import Dispatch
+from wechat_kf.domain.dispatch import Dispatch, PostponedError, sparing
 from wechat_kf.domain.fanout import FanOut
 from wechat_kf.domain.sending import Acceptance, Attempt
 from wechat_kf.domain.subscription import TargetType
@@ -85,9 +85,11 @@ class Consumer:
     def _wake(self, at: int) -> None:
         if self._due is None or at < self._due:
             self._due = at
-            self._timeline.at(at, self._poll)
+            self._timeline.at(at, lambda: self._poll(at))
 
-    def _poll(self) -> None:
+    def _poll(self, at: int) -> None:
+        if at != self._due:  # an earlier look has been planned since
+            return
         self._due = None
         if batch := self._queue.receive():
             self._invoke([message.record() for message in batch])
@@ -95,7 +97,7 @@ class Consumer:
         if following is not None:
             self._wake(max(following, self._timeline.clock() + LOOK_AGAIN_MS))
 
-    def _invoke(self, records: list[dict[str, object]]) -> None:
+    def _invoke(self, records: Sequence[Mapping[str, Any]]) -> None:
         self.before()
         try:
             self._handle = self._handle or self._start()
@@ -109,7 +111,7 @@ class Consumer:
         failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
         for record in records:
             if record["messageId"] not in failed:
-                self._queue.delete(str(record["messageId"]))
+                self._queue.delete(record["messageId"])
 
 
 class Bundle:
@@ -121,6 +123,7 @@ class Bundle:
         self._world = world
         self._weather = weather
         self._hooks = hooks
+        # Visibility and receives as in template.yaml.
         self.inbound = FifoQueue("inbound", self._clock, visibility_seconds=120, most_receives=50)
         self.deliveries = FifoQueue(
             "deliveries", self._clock, visibility_seconds=180, most_receives=500
@@ -139,6 +142,7 @@ class Bundle:
             Consumer(timeline, self.deliveries, self._sqs, self._deliveries_worker),
             Consumer(timeline, self.outbound, self._sqs, self._outbound_worker),
         ]
+        self.fan_outs: dict[str, tuple[int, int]] = {}
         self.consumers[1].before = hooks.batch_begins
         self.consumers[1].crashed = hooks.batch_crashed
 
@@ -160,9 +164,7 @@ class Bundle:
     def sweep(self) -> None:
         """One run of the sweeper, which may die like everyone else."""
         store = self._exposed(self.messages)
-        settler = Attempt(
-            store, NoSender(), self._events, self._clock, self._world.settings.app_id
-        )
+        settler = Attempt(store, NoSender(), self._events, self._clock, self._world.settings.app_id)
         try:
             Sweeper(store, OutboundSqsQueue(self._sqs, self.outbound.url), settler).sweep()
         except (Crash, UnavailableError):
@@ -176,7 +178,14 @@ class Bundle:
             deliveries=DeliverySqsQueue(self._sqs, self.deliveries.url),
             clock=self._clock,
         )
-        return lambda record: fan_out.handle(event_from_body(record.body))
+
+        def handle(record: Record) -> None:
+            event = event_from_body(record.body)
+            first, _ = self.fan_outs.get(event.id, (self._clock(), 0))
+            self.fan_outs[event.id] = (first, self._clock())
+            fan_out.handle(event)
+
+        return handle
 
     def _deliveries_worker(self) -> Handle:
         dispatch = Dispatch(
@@ -189,7 +198,10 @@ class Bundle:
         )
 
         def deliver(record: Record) -> None:
-            dispatch.dispatch(delivery_from_body(record.body))
+            try:
+                dispatch.dispatch(delivery_from_body(record.body))
+            except PostponedError as postponed:
+                raise sparing(postponed, record.receive_count) from None
 
         return deliver
 

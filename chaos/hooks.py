@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from chaos.reckoning import Receipt
+from chaos.reckoning import KILLED, Receipt
 from tests.fakes import FakeClock
 from wechat_kf.domain.clock import SECOND
 from wechat_kf.domain.delivery import Deferred, Delivered, DeliveryResult, Refused
@@ -52,7 +52,7 @@ class Hooks:
     def batch_crashed(self) -> None:
         """Nobody on our side will ever know what was answered in this batch."""
         self.receipts[self._mark :] = [
-            replace(one, interrupted=True) for one in self.receipts[self._mark :]
+            replace(one, excuse=KILLED) for one in self.receipts[self._mark :]
         ]
 
     def _note(self, subscription: Subscription, event: Event, *, accepted: bool) -> None:
@@ -70,12 +70,12 @@ class Hooks:
     def _take_slowly(self, subscription: Subscription, event: Event) -> DeliveryResult:
         """Seconds, and now and then beyond our patience: then it has it and we do not know."""
         chance = self._random.random()
-        if chance < 0.005:
+        if chance < 0.0005:
             self._note(subscription, event, accepted=False)
             self._clock.advance(5 * SECOND)
             return Deferred("timeout")
-        if chance < 0.05:
-            self._clock.advance(self._random.randint(100, 4 * SECOND))
+        if chance < 0.01:
+            self._clock.advance(self._random.randint(100, SECOND))
         return self._take(subscription, event)
 
     def _take_and_deny(self, subscription: Subscription, event: Event) -> DeliveryResult:

@@ -10,19 +10,23 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 
 from chaos.bundle import Bundle, dead_event_ids
 from chaos.hooks import CHARACTERS, Hooks
 from chaos.reckoning import (
+    FORGOTTEN,
     Answered,
     Audience,
     Pushed,
+    Receipt,
     Report,
     reckon_answers,
     reckon_pushes,
 )
+from chaos.sqs import DEDUPLICATION_MS
 from chaos.timeline import Timeline
 from chaos.weather import Crash, Weather
 from chaos.wechat_side import FAULTS, SEND_PATHS, Pushes, PushOrder, merchants
@@ -124,7 +128,7 @@ class Storm:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._random = Random(plan.seed)  # noqa: S311 - repeatable, not unguessable
+        self._random = Random(plan.seed)
         self._clock = FakeClock()
         self._start = self._clock()
         self._timeline = Timeline(self._clock)
@@ -132,12 +136,12 @@ class Storm:
             Settings(), clock=Clock(lambda: self._clock() / SECOND), seed=plan.seed
         )
         self._weather = Weather(
-            Random(plan.seed + 1),  # noqa: S311
+            Random(plan.seed + 1),
             crash=plan.crash,
             refusal=plan.refusal,
             lost_answer=plan.lost_answer,
         )
-        self._hooks = Hooks(self._clock, Random(plan.seed + 2))  # noqa: S311
+        self._hooks = Hooks(self._clock, Random(plan.seed + 2))
         self._bundle = Bundle(self._timeline, self._world, self._weather, self._hooks)
         self._platform = Platform(self._timeline, self._bundle)
         self._pushes = Pushes(self._world, self._timeline, self._bundle.receiver, self._random)
@@ -151,7 +155,7 @@ class Storm:
             self._world.faults.add(order)
         self._write_the_script()
         self._timeline.after(MINUTE, self._sweep)
-        self._timeline.run(until=self._start + 2 * DAY)
+        self._timeline.run(until=self._start + 3 * DAY)
         return self._report()
 
     # The script
@@ -185,11 +189,10 @@ class Storm:
             order = self._new_order(conversation, numbers[conversation])
             numbers[conversation] += 1
             self._orders.append(order)
-            self._timeline.at(at, lambda order=order: self._pushes.push(order))
+            self._timeline.at(at, partial(self._pushes.push, order))
             if number in answered:
                 later = at + random.randint(200, 20 * SECOND)
-                answer = lambda of=conversation: self._platform.answer(*of)  # noqa: E731
-                self._timeline.at(later, answer)
+                self._timeline.at(later, partial(self._platform.answer, *conversation))
         span = at - self._start
         for _ in range(plan.token_kills):
             self._timeline.at(self._start + random.randint(0, span), self._kill_tokens)
@@ -231,7 +234,7 @@ class Storm:
 
     def _report(self) -> Report:
         report = Report()
-        reckon_pushes(report, self._pushed(), list(self._audiences()), self._hooks.receipts)
+        reckon_pushes(report, self._pushed(), list(self._audiences()), self._receipts())
         reckon_answers(report, list(self._answers()), self._phones())
         bundle = self._bundle
         queues = (bundle.inbound, bundle.deliveries, bundle.outbound)
@@ -265,6 +268,14 @@ class Storm:
             )
             found.setdefault(order.event_id, pushed)
         return found
+
+    def _receipts(self) -> Iterator[Receipt]:
+        """With the excuse of those that were fanned out again beyond SQS's five minutes."""
+        spans = self._bundle.fan_outs
+        for receipt in self._hooks.receipts:
+            first, last = spans[receipt.event_id]
+            forgotten = not receipt.excuse and last - first >= DEDUPLICATION_MS
+            yield replace(receipt, excuse=FORGOTTEN) if forgotten else receipt
 
     def _audiences(self) -> Iterator[Audience]:
         for character, business_id in self._owners():

@@ -6,6 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+ASKED = "the subscriber asked for"
+KILLED = "after a killed delivery"
+FORGOTTEN = "after a fan-out that failed for over five minutes"
+"""Why an event comes to a subscriber again, under the same id. The second: the worker was killed
+between the subscriber's answer and the queue's knowing it. The third: the inbound queue's worker
+failed after the fan-out, and again and again until SQS had forgotten the deduplication id."""
+
+EXCUSES = (ASKED, KILLED, FORGOTTEN)
+
 SHOWN_IDS = 5
 """Offending ids a report names for each broken promise."""
 
@@ -31,14 +40,14 @@ class Receipt:
     """A subscriber had an event in its hands, at `at` (any unit).
 
     `accepted` is its answer: False for one that took the event and then said that it had not.
-    `interrupted`: the worker that had brought it was killed, so our side never heard the answer.
+    `excuse` says why it may come again all the same, such as `KILLED`.
     """
 
     subscriber: str
     event_id: str
     at: float
     accepted: bool
-    interrupted: bool = False
+    excuse: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +136,14 @@ def reckon_pushes(
     report.note("pushes acknowledged", sum(push.acknowledged for push in pushes.values()))
     report.note("deliveries owed", sum(len(one.owed) for one in accounts))
     report.note("delivered", sum(len(one.owed & one.received) for one in accounts))
-    report.note(
-        "waiting or dead-lettered by the rules", sum(len(one.excused) for one in accounts)
-    )
-    repeats = Counter(kind for one in accounts for kind, _ in one.repeats)
-    report.note("repeats the subscriber asked for", repeats["asked"])
-    report.note("repeats after a killed worker", repeats["interrupted"])
+    report.note("waiting or dead-lettered by the rules", sum(len(one.excused) for one in accounts))
+    repeats = Counter(excuse for one in accounts for excuse, _ in one.repeats)
+    for excuse in EXCUSES:
+        report.note(f"repeats {excuse}", repeats[excuse])
     report.promise("pushes lost", gathered(lambda one: sorted(one.lost)))
     report.promise(
         "deliveries duplicated under one id",
-        gathered(lambda one: [name for kind, name in one.repeats if kind == "unexplained"]),
+        gathered(lambda one: [name for excuse, name in one.repeats if not excuse]),
     )
     report.promise("conversations out of order", gathered(lambda one: one.disordered))
     report.promise("events nobody pushed", gathered(lambda one: sorted(one.invented)))
@@ -164,15 +171,10 @@ class _Account:
         self.disordered = sorted(self._all_disordered())
 
     def _all_repeats(self) -> Iterator[tuple[str, str]]:
-        """(why, event id) of every delivery after an event's first."""
+        """(why, event id) of every delivery after an event's first; no why is a broken promise."""
         for event_id, receipts in self._receipts.items():
             for before in receipts[:-1]:
-                if not before.accepted:
-                    yield "asked", event_id
-                elif before.interrupted:
-                    yield "interrupted", event_id
-                else:
-                    yield "unexplained", event_id
+                yield before.excuse if before.accepted else ASKED, event_id
 
     def _all_disordered(self) -> set[str]:
         """Conversations whose events first arrived in another order than WeChat was answered in."""

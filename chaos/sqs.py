@@ -167,19 +167,16 @@ class SqsClient:
         return self._step(lambda: self._put(call["QueueUrl"], call))
 
     def send_message_batch(self, **call: Any) -> dict[str, Any]:
-        return self._step(lambda: [self._put(call["QueueUrl"], one) for one in call["Entries"]])
+        return self._each(call, lambda one: self._put(call["QueueUrl"], one))
 
     def delete_message_batch(self, **call: Any) -> dict[str, Any]:
         queue = self._queues[call["QueueUrl"]]
-        return self._step(lambda: [queue.delete(one["ReceiptHandle"]) for one in call["Entries"]])
+        return self._each(call, lambda one: queue.delete(one["ReceiptHandle"]))
 
     def change_message_visibility_batch(self, **call: Any) -> dict[str, Any]:
         queue = self._queues[call["QueueUrl"]]
-        return self._step(
-            lambda: [
-                queue.hide(one["ReceiptHandle"], one["VisibilityTimeout"])
-                for one in call["Entries"]
-            ]
+        return self._each(
+            call, lambda one: queue.hide(one["ReceiptHandle"], one["VisibilityTimeout"])
         )
 
     def _put(self, url: str, entry: dict[str, Any]) -> None:
@@ -187,7 +184,16 @@ class SqsClient:
             entry["MessageBody"], entry["MessageGroupId"], entry["MessageDeduplicationId"]
         )
 
-    def _step(self, do: Callable[[], object]) -> dict[str, Any]:
+    def _each(self, call: dict[str, Any], do: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """One step for all entries of a batch."""
+
+        def do_all() -> None:
+            for entry in call["Entries"]:
+                do(entry)
+
+        return self._step(do_all)
+
+    def _step(self, do: Callable[[], None]) -> dict[str, Any]:
         self._weather.step(do, _throttled)
         return {}
 

@@ -13,7 +13,7 @@ from wechat_kf.errors import UnavailableError
 T = TypeVar("T")
 
 
-class Crash(BaseException):  # noqa: N818 - an event, and nothing may catch it as an error
+class Crash(BaseException):
     """The worker's process is gone from one step to the next."""
 
 

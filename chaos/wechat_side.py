@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -31,7 +32,7 @@ FAULTS: tuple[Mapping[str, Any], ...] = (
     {"kind": "busy", "probability": 0.02},
     {"kind": "cut_before", "probability": 0.01},
     {"kind": "cut_after", "probability": 0.01},
-    {"kind": "slow:6000", "probability": 0.005},
+    {"kind": "slow:6000", "probability": 0.001},
     {"kind": "http_500", "probability": 0.005},
     {"kind": "html", "probability": 0.005},
     {"kind": "wrong_content_type", "probability": 0.01},
@@ -125,18 +126,18 @@ class Pushes:
     def push(self, order: PushOrder) -> None:
         """The buyer does it now; its pushes follow."""
         fields = self._fields(order)
-        order.event_id = _event_id(fields)
+        order.event_id = event_id_of(fields)
         self._open_window(order, fields)
         now_seconds = str(self._timeline.clock() // SECOND)
         nonce = str(self._random.getrandbits(31))
         request = self._random.choice(self._makers).make(fields, timestamp=now_seconds, nonce=nonce)
-        first = lambda: self._attempt(order, request, 1)  # noqa: E731
+        first = partial(self._attempt, order, request, 1)
         if order.held_ms:
             self._timeline.after(order.held_ms, first)
         else:
             first()
         for delay_ms in order.copies:
-            self._timeline.after(delay_ms, lambda: self._attempt(order, request, TRIES))
+            self._timeline.after(delay_ms, partial(self._attempt, order, request, TRIES))
 
     def _attempt(self, order: PushOrder, request: PushRequest, number: int) -> None:
         self.tries += 1
@@ -144,8 +145,7 @@ class Pushes:
             order.acknowledged = True
             order.at_first_try = order.at_first_try or number == 1
         elif number < TRIES:
-            again = lambda: self._attempt(order, request, number + 1)  # noqa: E731
-            self._timeline.after(TRY_AGAIN_MS, again)
+            self._timeline.after(TRY_AGAIN_MS, partial(self._attempt, order, request, number + 1))
 
     def _answered(self, order: PushOrder, request: PushRequest) -> bool:
         try:
@@ -182,7 +182,7 @@ class Pushes:
         conversations.say(order.openid, business_id, shown)
 
 
-def _event_id(fields: Fields) -> str:
+def event_id_of(fields: Fields) -> str:
     """The documented id of what a push becomes (design, section 4)."""
     parts = [fields["ToUserName"], fields["FromUserName"]]
     if "MsgId" in fields:
