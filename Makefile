@@ -123,8 +123,12 @@ bench: $(READY) ## measure both sides in one run, some minutes; writes benchmark
 	@$(BIN)/python -m benchmarks
 
 .PHONY: chaos
-chaos: $(READY) ## the deployed stack under a scripted storm, up to 15 minutes (ARGS: see python -m chaos --help)
-	@$(BIN)/python -m chaos $(ARGS)
+chaos: $(READY) ## the deployed stack under a scripted storm, some 20 minutes; writes chaos/RESULTS.md (ARGS: --seed, --pushes, --sends)
+	@PYTHONPATH=layers/shared $(BIN)/python -m chaos --report chaos/RESULTS.md $(ARGS)
+
+.PHONY: chaos-in-process
+chaos-in-process: $(READY) ## 100 000 pushes against the layer alone, a minute or two; writes chaos/RESULTS.md
+	@PYTHONPATH=layers/shared $(BIN)/python -m chaos --in-process --report chaos/RESULTS.md $(ARGS)
 
 .PHONY: doctor
 doctor: $(READY) ## check a stack, local or deployed (ARGS="--stack-name NAME --region R")

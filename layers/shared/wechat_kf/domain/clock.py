@@ -21,8 +21,9 @@ def now_ms() -> int:
 
 def rfc3339(at_ms: int) -> str:
     """An instant as UTC text with milliseconds, such as `2026-01-02T03:04:05.678Z`."""
-    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03d}Z"
+    seconds, milliseconds = divmod(at_ms, SECOND)
+    # isoformat, because strftime takes four times as long and every push needs it.
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{milliseconds:03d}Z"
 
 
 def from_rfc3339(text: str) -> int:
