@@ -136,7 +136,9 @@ def reckon_pushes(
     report.note("pushes acknowledged", sum(push.acknowledged for push in pushes.values()))
     report.note("deliveries owed", sum(len(one.owed) for one in accounts))
     report.note("delivered", sum(len(one.owed & one.received) for one in accounts))
-    report.note("waiting or dead-lettered by the rules", sum(len(one.excused) for one in accounts))
+    for one in accounts:
+        if one.excused:
+            report.note(f"waiting or given up by the rules: {one.audience.name}", len(one.excused))
     repeats = Counter(excuse for one in accounts for excuse, _ in one.repeats)
     for excuse in EXCUSES:
         report.note(f"repeats {excuse}", repeats[excuse])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -42,6 +41,9 @@ LONGEST_ATTEMPT_SECONDS = 30.0
 
 FORGOTTEN_SECONDS = 290.0
 """SQS knows a deduplication id for five minutes; the first receipt came a little after it."""
+
+LONGEST_DRAIN_SECONDS = 300.0
+"""A backlog of one who fails now and then may wait longer: then the queue must still hold it."""
 
 PUSH_TYPES = ["wechat.kf.message.received", "wechat.kf.session.entered"]
 EVERYONE = "*"
@@ -145,6 +147,7 @@ class Storm:
         self._message_numbers: dict[str, tuple[Conversation, int]] = {}
         self._lock = threading.Lock()
         self._overtaken: set[str] = set()
+        self._depth_before = self._dead_letters_before = 0
         self._answers: outbound_storm.Reckoning | None = None
 
     def run(self) -> Report:
@@ -176,6 +179,7 @@ class Storm:
             self._subscriptions[character] = answer.json()["subscription_id"]
         time.sleep(5.5)  # for so long a fan-out may remember that nobody had subscribed to `*`
         self._depth_before = self._depth("DeliveriesQueueUrl")
+        self._dead_letters_before = self._depth("DeliveriesDeadLetterQueueUrl")
         try:
             yield
         finally:
@@ -313,15 +317,11 @@ class Storm:
         def all_there() -> bool:
             time.sleep(0.5)
             got = {(one.subscriber, one.event_id) for one in self._subscribers.received()}
-            return all(
-                (name, push.event_id) in got
-                for name in live
-                for push in pushes.values()
-                if push.acknowledged and self._owners[name] in (EVERYONE, push.business_id)
-            )
+            return all((name, one) in got for name in live for one in self._owed(name, pushes))
 
+        patience = min(self._plan.patience_seconds, LONGEST_DRAIN_SECONDS)
         with suppress(NothingFoundError):
-            wait_until(all_there, self._plan.patience_seconds, "delivery of every push")
+            wait_until(all_there, patience, "delivery of every push")
         time.sleep(3)  # what comes twice comes late
 
     def _report(self, pushes: dict[str, Pushed]) -> Report:
@@ -357,31 +357,39 @@ class Storm:
     def _audiences(
         self, pushes: dict[str, Pushed], receipts: Sequence[Receipt]
     ) -> Iterator[Audience]:
-        first: dict[tuple[str, str], float] = defaultdict(lambda: float("inf"))
-        for one in reversed(receipts):
-            first[one.subscriber, one.event_id] = one.at
-        dead = self._excused_of_the_dead(pushes)
-        farewell = self._subscribers.farewell_at
-        for character, owner in self._owners.items():
-            excused: frozenset[str] = frozenset()
-            if character == "dead":
-                excused = dead
-            elif character == "gone" and farewell:
-                # Fanned out when it was gone, or dead-lettered because it had gone.
-                excused = frozenset(
-                    event_id for event_id in pushes if first["gone", event_id] > farewell
-                )
-            yield Audience(character, None if owner == EVERYONE else owner, excused)
+        """All may miss what still waits for them, if the queue holds a message for each of those.
 
-    def _excused_of_the_dead(self, pushes: dict[str, Pushed]) -> frozenset[str]:
-        """All that is owed to it, if just as many deliveries wait in the queue."""
-        owed = frozenset(
+        `gone` may also miss what the honest one got after the farewell, and what was given up: if
+        there is a dead letter for each of those.
+        """
+        owed = {name: self._owed(name, pushes) for name in CHARACTERS}
+        first: dict[tuple[str, str], float] = {}
+        for one in receipts:
+            first.setdefault((one.subscriber, one.event_id), one.at)
+        missing = {
+            name: frozenset(one for one in ids if (name, one) not in first)
+            for name, ids in owed.items()
+        }
+        farewell = self._subscribers.farewell_at or float("inf")
+        of_gone = missing.pop("gone")
+        excused = {"gone": {one for one in of_gone if first.get(("honest", one), 0) > farewell}}
+        dead_letters = self._depth("DeliveriesDeadLetterQueueUrl") - self._dead_letters_before
+        if dead_letters >= len(of_gone - excused["gone"]):
+            excused["gone"] |= of_gone
+        waiting = self._depth("DeliveriesQueueUrl") - self._depth_before
+        if waiting >= sum(map(len, missing.values())):
+            excused |= {name: set(ids) for name, ids in missing.items()}
+        for name, owner in self._owners.items():
+            business_id = None if owner == EVERYONE else owner
+            yield Audience(name, business_id, frozenset(excused.get(name, ())))
+
+    def _owed(self, name: str, pushes: dict[str, Pushed]) -> frozenset[str]:
+        owner = self._owners[name]
+        return frozenset(
             one.event_id
             for one in pushes.values()
-            if one.acknowledged and one.business_id == self._owners["dead"]
+            if one.acknowledged and owner in (EVERYONE, one.business_id)
         )
-        waiting = self._depth("DeliveriesQueueUrl") - self._depth_before
-        return owed if waiting >= len(owed) else frozenset()
 
     def _depth(self, output: str) -> int:
         """How many messages a queue holds, hidden or not."""
