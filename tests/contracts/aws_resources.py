@@ -5,27 +5,16 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+from local.template_file import read_template
 
 _TABLE_PROPERTIES = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
 
 
-class _TemplateLoader(yaml.SafeLoader):
-    """Reads CloudFormation's short functions (`!Ref` …) as None: only literals are of use here."""
-
-
-_TemplateLoader.add_multi_constructor("!", lambda loader, suffix, node: None)
-
-
 @cache
 def _resources() -> dict[str, Any]:
-    template = yaml.load(TEMPLATE.read_text(encoding="utf-8"), Loader=_TemplateLoader)  # noqa: S506
-    resources: dict[str, Any] = template["Resources"]
+    resources: dict[str, Any] = read_template()["Resources"]
     return resources
 
 

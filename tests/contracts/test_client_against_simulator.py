@@ -4,8 +4,6 @@ The two were written apart, each from the reference alone: what they agree on is
 """
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ import requests
 
 from local.simulator.pictures import plain_png
 from local.simulator.rules.refusals import TEXTS
+from tests.contracts.simulator_process import APP_ID, APP_SECRET, running_simulator
 from wechat_kf.wechat import operations, replies
 from wechat_kf.wechat.client import ClientOptions, TypingCommand, TypingResult, WeChatClient
 from wechat_kf.wechat.codes import ERROR_CODES, TOKEN_REFUSED_CODES
@@ -33,8 +32,6 @@ from wechat_kf.wechat.operations import Operation
 from wechat_kf.wechat.tokens import classic_token, clear_quota_with_secret, stable_token
 from wechat_kf.wechat.transport import Call, Timeouts, Transport, Upload
 
-APP_ID = "wx00c0ffee00c0ffee"
-APP_SECRET = "5ec2e75ec2e75ec2e75ec2e75ec2e700"
 BUYER = "oBuyer-of-the-contract-tests"
 SEND = "/cgi-bin/message/custom/business/send"
 
@@ -161,14 +158,8 @@ def _raised(answer: requests.Response, operation: Operation) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def simulator_url() -> Iterator[str]:
-    command = [sys.executable, "-m", "local.simulator", "--port", "0"]
-    account = ["--app-id", APP_ID, "--app-secret", APP_SECRET]
-    with subprocess.Popen([*command, *account], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield json.loads(process.stdout.readline())["url"]
-        finally:
-            process.terminate()
+    with running_simulator() as url:
+        yield url
 
 
 @pytest.fixture

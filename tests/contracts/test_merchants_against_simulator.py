@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +16,7 @@ import requests
 
 from cli import import_merchants
 from local.simulator.pictures import plain_png
+from tests.contracts.simulator_process import APP_ID, APP_SECRET, running_simulator
 from tests.fakes import FakeClock, InMemoryMerchants
 from tests.merchants_app import MerchantsApp
 from wechat_kf.channel.directory import WeChatDirectory
@@ -37,8 +35,6 @@ from wechat_kf.wechat.errors import WeChatApiError
 from wechat_kf.wechat.tokens import stable_token
 from wechat_kf.wechat.transport import Timeouts, Transport
 
-APP_ID = "wx00c0ffee00c0ffee"
-APP_SECRET = "5ec2e75ec2e75ec2e75ec2e75ec2e700"
 REGISTER = "/cgi-bin/business/register"
 SHOP = Registration("shop_0042", "苹果旗舰店", icon=plain_png(), external_id="m-1001")
 
@@ -107,14 +103,8 @@ def _entry(record: Merchant) -> DirectoryEntry:
 
 @pytest.fixture(scope="module")
 def simulator_url() -> Iterator[str]:
-    command = [sys.executable, "-m", "local.simulator", "--port", "0"]
-    account = ["--app-id", APP_ID, "--app-secret", APP_SECRET]
-    with subprocess.Popen([*command, *account], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield json.loads(process.stdout.readline())["url"]
-        finally:
-            process.terminate()
+    with running_simulator() as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """The push receiver against the simulator: what is pushed opens, what is answered is judged."""
 
-import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,10 +10,10 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 import requests
 
+from tests.contracts.simulator_process import APP_ID, running_simulator
 from wechat_kf.wechat.crypto import BodyFormat, FrameCipher, Seal, seal_reply
 from wechat_kf.wechat.push import Push, PushKeys, PushMode, PushOpener, PushRefusedError, Refusal
 
-APP_ID = "wx00c0ffee00c0ffee"
 TOKEN = "pushtoken"
 AES_KEY = "0123456789012345678901234567890123456789012"
 BUYER = "oBuyer-of-the-push-tests"
@@ -79,14 +76,8 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def simulator_url() -> Iterator[str]:
-    command = [sys.executable, "-m", "local.simulator", "--port", "0", "--app-id", APP_ID]
-    keys = ["--push-token", TOKEN, "--encoding-aes-key", AES_KEY]
-    with subprocess.Popen([*command, *keys], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield json.loads(process.stdout.readline())["url"]
-        finally:
-            process.terminate()
+    with running_simulator("--push-token", TOKEN, "--encoding-aes-key", AES_KEY) as url:
+        yield url
 
 
 @dataclass(frozen=True)

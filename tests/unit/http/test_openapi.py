@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from local import openapi
-from local.state import ROOT
+from local.template_file import read_template
 
 API = openapi.document()
 OPERATIONS = {f"{method} {path}": found for path, method, found in openapi.operations(API)}
@@ -28,16 +27,11 @@ def references(node: Any) -> Iterator[str]:
 
 
 def routes_of_template() -> set[str]:
-    """`METHOD path` of every HTTP event in the template, read without its intrinsic functions."""
+    """`METHOD path` of every HTTP event in the template."""
 
-    class Loader(yaml.SafeLoader):
-        pass
-
-    Loader.add_multi_constructor("!", lambda loader, tag, node: None)
-    template = yaml.load((ROOT / "template.yaml").read_text(), Loader)  # noqa: S506 - a SafeLoader
     return {
         f"{event['Properties']['Method'].upper()} {event['Properties']['Path']}"
-        for resource in template["Resources"].values()
+        for resource in read_template()["Resources"].values()
         if resource["Type"] == "AWS::Serverless::Function"
         for event in resource["Properties"].get("Events", {}).values()
         if event["Type"] == "HttpApi" and "Path" in event["Properties"]
