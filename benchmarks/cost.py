@@ -107,7 +107,7 @@ for the subscriber's answer, 150 ms for WeChat's."""
 LOG_KB = 0.6
 """Per invocation: our line, and Lambda's own three."""
 
-ALARMS, METRICS, SECRETS = 23, 25, 2
+ALARMS, METRICS, SECRETS = 23, 26, 2
 POLLERS, QUEUES = 5, 4
 """Lambda asks each queue with five long polls of 20 s, also when nothing happens."""
 

@@ -86,9 +86,11 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def deliver(record: Record) -> None:
     """One event to one subscriber."""
     delivery = delivery_from_body(record.body)
+    merchant = delivery.event.business_id
     facts = {
         "event_id": delivery.event.id,
         "event_type": delivery.event.type,
+        "business_id": merchant,
         "subscription_id": delivery.subscription_id,
     }
     try:
@@ -97,7 +99,7 @@ def deliver(record: Record) -> None:
         postponed = sparing(error, record.receive_count)
         wait = {"reason": postponed.reason, "delay_ms": postponed.delay_ms}
         logger.info("delivery postponed", extra={**facts, **wait})
-        count("Deliveries", fate="postponed")
+        count("Deliveries", merchant=merchant, fate="postponed")
         raise postponed from None
     logger.info("delivery settled", extra={**facts, "fate": str(fate)})
-    count("Deliveries", fate=fate)
+    count("Deliveries", merchant=merchant, fate=fate)

@@ -15,7 +15,7 @@ from wechat_kf.aws.subscriptions_table import CachedSubscriptions, Subscriptions
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.entry import EntryRecovery
-from wechat_kf.domain.event import Event
+from wechat_kf.domain.event import Event, EventType
 from wechat_kf.domain.fanout import FanOut
 from wechat_kf.domain.sending import Acceptance
 from wechat_kf.domain.welcome import WELCOME_LIFE_MS, Welcome
@@ -75,6 +75,8 @@ def fan_out(record: Record) -> None:
     """One event, safe to repeat."""
     event = RECOVERY.recovered(event_from_body(record.body))
     FAN_OUT.handle(event)
+    if event.type == EventType.MESSAGE_RECEIVED:
+        count("MessagesReceived", merchant=event.business_id)
     greet(event)
 
 

@@ -21,6 +21,12 @@ CODE = "\n".join(
 )
 
 
+SEARCH = re.compile(
+    r"""SEARCH\('\{"\$\{AWS::StackName\}",merchant(,(?P<dimension>\w+))?\} """
+    r"""MetricName="(?P<metric>\w+)"', 'Sum', 300\)"""
+)
+
+
 def alarms(template: Template) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = template.resources("AWS::CloudWatch::Alarm")
     return found
@@ -117,13 +123,48 @@ def test_the_dashboard_shows_what_is_counted(template: Template) -> None:
         "service": {"push"},
     }
     shown = [metric for widget in widgets for metric in widget["properties"]["metrics"]]
-    for namespace, metric, dimension, value in shown:
+    for namespace, metric, dimension, value in (line for line in shown if len(line) == 4):
         if namespace == "${AWS::StackName}":
             assert f'count("{metric}"' in CODE, metric
             assert value in values[dimension], (metric, value)
         else:
             part = value.removeprefix("${").removesuffix("}").partition(".")[0]
             assert part in {**template.queues, **template.functions}, value
+
+
+def test_the_dashboard_finds_the_metrics_of_watched_merchants(template: Template) -> None:
+    """By search, since nobody knows which merchants those are."""
+    (dashboard,) = template.resources("AWS::CloudWatch::Dashboard").values()
+    widgets = json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"]
+    lines = [line for widget in widgets for line in widget["properties"]["metrics"]]
+    searches = [line[0]["expression"] for line in lines if len(line) == 1]
+    found = {SEARCH.fullmatch(search) for search in searches}
+    assert {(one["metric"], one["dimension"]) for one in found if one} == {
+        ("MessagesReceived", None),
+        ("Deliveries", "fate"),
+        ("Sends", "outcome"),
+    }
+    assert None not in found
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        r'count\("MessagesReceived", merchant=[\w.]+\)',
+        r'count\("Deliveries", merchant=[\w.]+, fate=',
+        r'count\("Sends", merchant=[\w.]+, outcome=',
+    ],
+)
+def test_what_the_dashboard_searches_is_counted(call: str) -> None:
+    assert re.search(call, CODE)
+
+
+def test_the_bill_for_watched_merchants_is_bounded(template: Template) -> None:
+    pattern = template.document["Parameters"]["WatchedMerchants"]["AllowedPattern"]
+    assert re.search(pattern, "")
+    assert re.search(pattern, ",".join(str(number) for number in range(20)))
+    assert not re.search(pattern, ",".join(str(number) for number in range(21)))
+    assert not re.search(pattern, "1, 2")
 
 
 def test_every_reason_of_a_refused_push_is_explained() -> None:

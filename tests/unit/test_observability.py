@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import json
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import botocore.session
 import pytest
 from aws_lambda_powertools import Logger
 
-from wechat_kf.observability import WordlessFormatter, logger
+from wechat_kf import observability
+from wechat_kf.observability import WordlessFormatter, count, logger
 
 WORDS = "我的电话是 13800000000"
 
@@ -77,3 +79,45 @@ def test_the_rest_of_the_line_is_as_usual() -> None:
 def test_every_function_logs_this_way() -> None:
     assert isinstance(logger.registered_formatter, WordlessFormatter)
     assert logger.registered_formatter.serialize_stacktrace is False
+
+
+@pytest.fixture
+def counted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., set[frozenset[tuple[str, str]]]]:
+    """Count something, and get the sets of dimensions under which CloudWatch will."""
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "test")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "outbound")
+    monkeypatch.setattr(observability, "_WATCHED", frozenset({"42"}))
+
+    def counting(name: str, **given: str) -> set[frozenset[tuple[str, str]]]:
+        count(name, **given)
+        line = json.loads(capsys.readouterr().out)
+        assert line[name] == [1.0]
+        (metrics,) = line["_aws"]["CloudWatchMetrics"]
+        return {frozenset((key, line[key]) for key in keys) for keys in metrics["Dimensions"]}
+
+    return counting
+
+
+IN_TOTAL = frozenset({("service", "outbound")})
+SENT = ("outcome", "sent")
+
+
+def test_a_count_is_counted_in_total_and_by_its_dimensions(counted: Any) -> None:
+    assert counted("Sends") == {IN_TOTAL}
+    assert counted("Sends", outcome="sent") == {IN_TOTAL, frozenset({SENT})}
+
+
+def test_a_watched_merchant_has_counts_of_its_own(counted: Any) -> None:
+    watched = ("merchant", "42")
+    assert counted("Received", merchant="42") == {IN_TOTAL, frozenset({watched})}
+    assert counted("Sends", merchant="42", outcome="sent") == {
+        IN_TOTAL,
+        frozenset({SENT}),
+        frozenset({watched, SENT}),
+    }
+
+
+def test_merchants_nobody_watches_cost_no_metrics(counted: Any) -> None:
+    assert counted("Sends", merchant="43", outcome="sent") == {IN_TOTAL, frozenset({SENT})}

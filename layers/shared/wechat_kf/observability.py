@@ -7,11 +7,24 @@ and full URLs are never fields.
 from __future__ import annotations
 
 import traceback
+from dataclasses import dataclass
 from types import TracebackType
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+from wechat_kf.config import load_settings
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSettings:
+    """Merchants with metrics of their own, by business id."""
+
+    watched_merchants: tuple[str, ...] = ()
+
+
+_WATCHED = frozenset(load_settings(MetricSettings).watched_merchants)
 
 
 class WordlessFormatter(LambdaPowertoolsFormatter):
@@ -39,14 +52,17 @@ logger = Logger(logger_formatter=WordlessFormatter(serialize_stacktrace=False))
 """Service name and level come from POWERTOOLS_SERVICE_NAME and LOG_LEVEL."""
 
 
-def count(name: str, **dimensions: str) -> None:
+def count(name: str, *, merchant: str = "", **dimensions: str) -> None:
     """Emit one count at once, in CloudWatch's embedded format: a line of log, no call.
 
-    It is counted in total (what alarms watch) and by `dimensions` (what tells why). Keep their
-    values few: every combination is a metric of its own.
+    It is counted in total (what alarms watch), by `dimensions` (what tells why), and once more by
+    `dimensions` and merchant if `merchant`, a business id, is watched. Keep the values of
+    dimensions few: every combination is a metric that costs money each month.
     """
     metrics = EphemeralMetrics()
     metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
     if dimensions:
         metrics.add_dimensions(**dimensions)
+    if merchant in _WATCHED:
+        metrics.add_dimensions(merchant=merchant, **dimensions)
     metrics.flush_metrics()

@@ -21,7 +21,7 @@ def log_outcome(message: OutboundMessage, outcome: Outcome) -> None:
             "rid": failure.rid if failure else None,
         },
     )
-    count("Sends", outcome=message.status)
+    count("Sends", merchant=message.business_id, outcome=message.status)
     wait = outcome.wait if isinstance(outcome, NotSent) else None
     if wait is Wait.QUOTA:
         count("DailyQuotaUsedUp")
