@@ -63,7 +63,7 @@ def _in_process(options: argparse.Namespace) -> Report:
     plan = in_process.Plan(
         seed=options.seed, pushes=pushes, sends=sends, conversations=conversations
     )
-    return in_process.run(plan)
+    return in_process.run(plan, stack.Progress())
 
 
 def _deployed(options: argparse.Namespace) -> Report:
@@ -75,9 +75,10 @@ def _deployed(options: argparse.Namespace) -> Report:
     )
     state = StateDirectory(ROOT / options.stack)
     found_up = stack.is_up(state)
-    info = stack.up(state, stack.Progress())
+    progress = stack.Progress()
+    info = stack.up(state, progress)
     try:
-        return storm.Storm(info, state, plan).run()
+        return storm.Storm(info, state, plan).run(progress)
     finally:
         if not found_up:
             stack.down(state)

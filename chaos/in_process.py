@@ -16,6 +16,7 @@ from random import Random
 
 from chaos.bundle import Bundle, dead_event_ids
 from chaos.hooks import CHARACTERS, Hooks
+from chaos.progress import Tell, silently, telling
 from chaos.reckoning import (
     FORGOTTEN,
     Answered,
@@ -148,15 +149,24 @@ class Storm:
         self._merchants = merchants(self._world, len(CHARACTERS))
         self._orders: list[PushOrder] = []
 
-    def run(self) -> Report:
+    def run(self, tell: Tell = silently) -> Report:
         self._subscribe()
         for number, fault in enumerate(FAULTS):
             order = {**fault, "match": SEND_PATHS, "seed": self._plan.seed + number}
             self._world.faults.add(order)
         self._write_the_script()
         self._timeline.after(MINUTE, self._sweep)
-        self._timeline.run(until=self._start + 3 * DAY)
+        with telling(tell, self._state):
+            self._timeline.run(until=self._start + 3 * DAY)
         return self._report()
+
+    def _state(self) -> str:
+        minutes = (self._clock() - self._start) // MINUTE
+        return (
+            f"simulated minute {minutes}: {self._pushes.tries} tries to push, "
+            f"{len(self._hooks.receipts)} events delivered, "
+            f"{len(self._platform.accepted)} of {self._plan.sends} answers accepted"
+        )
 
     # The script
 
@@ -234,6 +244,7 @@ class Storm:
 
     def _report(self) -> Report:
         report = Report()
+        report.note("pushes sent in", len(self._orders))
         reckon_pushes(report, self._pushed(), list(self._audiences()), self._receipts())
         reckon_answers(report, list(self._answers()), self._phones())
         bundle = self._bundle
@@ -315,6 +326,6 @@ class Storm:
             yield f"{shown['business_id']}#{shown['openid']}", shown["content"]["content"]
 
 
-def run(plan: Plan) -> Report:
+def run(plan: Plan, tell: Tell = silently) -> Report:
     """Run a storm in process."""
-    return Storm(plan).run()
+    return Storm(plan).run(tell)

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import Any
-from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chaos.workers import workers
 from local.clients import SimulatorClient, aws_client
 from local.state import StackInfo, StateDirectory
 
@@ -37,25 +36,6 @@ class Kill:
 
     function: str
     at: float
-
-
-def workers(stack: StackInfo, function: str) -> list[int]:
-    """The processes of this very stack's emulator that run `function` (`Push`, …).
-
-    Empty where there is no /proc to find them in.
-    """
-    name = stack.outputs[f"{function}FunctionName"].encode()
-    endpoint = str(urlsplit(stack.aws_endpoint_url).port).encode()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-            environment = (process / "environ").read_bytes()
-        except OSError:  # gone meanwhile, or not ours to look at
-            continue
-        if name in command and endpoint in environment:
-            found.append(int(process.name))
-    return found
 
 
 class Mischief:

@@ -132,8 +132,8 @@ def reckon_pushes(
     def gathered(ids: Callable[[_Account], Iterable[str]]) -> list[str]:
         return [f"{one.audience.name}/{name}" for one in accounts for name in ids(one)]
 
-    report.note("pushes sent in", len(pushes))
-    report.note("pushes acknowledged", sum(push.acknowledged for push in pushes.values()))
+    report.note("events in them", len(pushes))
+    report.note("events acknowledged", sum(push.acknowledged for push in pushes.values()))
     report.note("deliveries owed", sum(len(one.owed) for one in accounts))
     report.note("delivered", sum(len(one.owed & one.received) for one in accounts))
     for one in accounts:

@@ -18,7 +18,9 @@ from typing import Any
 
 import requests
 
+from chaos import outbound_storm
 from chaos.mischief import Kill, Mischief
+from chaos.progress import Tell, silently, telling
 from chaos.reckoning import FORGOTTEN, KILLED, Audience, Pushed, Receipt, Report, reckon_pushes
 from chaos.subscribers import CHARACTERS, Subscribers
 from chaos.wechat_side import event_id_of
@@ -31,7 +33,6 @@ from local.clients import (
     wait_until,
 )
 from local.state import StackInfo, StateDirectory
-from tests.e2e import outbound_storm
 
 CALLERS = 3
 """Buyers who say something at the same time: each is a process of the emulator's, on few cores."""
@@ -148,11 +149,12 @@ class Storm:
         self._lock = threading.Lock()
         self._overtaken: set[str] = set()
         self._depth_before = self._dead_letters_before = 0
+        self._answering: Answers | None = None
         self._answers: outbound_storm.Reckoning | None = None
 
-    def run(self) -> Report:
+    def run(self, tell: Tell = silently) -> Report:
         started = time.monotonic()
-        with self._subscribers.listening(), self._subscribed():
+        with self._subscribers.listening(), self._subscribed(), telling(tell, self._state):
             with self._mischief.going_on(self._plan.mischief_every_seconds):
                 self._let_it_loose()
             pushes = self._pushes()
@@ -162,6 +164,15 @@ class Storm:
         report.note("seconds until all was said and answered", round(pushed_after))
         report.note("seconds in all", round(time.monotonic() - started))
         return report
+
+    def _state(self) -> str:
+        answered = self._answering.accepted_so_far if self._answering else 0
+        return (
+            f"{len(self._message_numbers)} of {self._plan.pushes} pushes, "
+            f"{answered} of {self._plan.sends} answers accepted, "
+            f"{len(self._subscribers.receipts)} events delivered, "
+            f"{self._mischief.happened.total()} misfortunes"
+        )
 
     # Who listens
 
@@ -215,7 +226,8 @@ class Storm:
             minute_limit=self._plan.long,
             patience_seconds=round(self._plan.patience_seconds),
         )
-        return Answers(self._stack, plan).run()
+        self._answering = Answers(self._stack, plan)
+        return self._answering.run()
 
     def _be_moody(self) -> None:
         seconds = 30.0 if self._plan.long else 3.0
@@ -326,6 +338,7 @@ class Storm:
 
     def _report(self, pushes: dict[str, Pushed]) -> Report:
         report = Report()
+        report.note("pushes sent in", len(self._message_numbers))
         ours = list(self._explained(pushes))
         reckon_pushes(report, pushes, list(self._audiences(pushes, ours)), ours)
         report.promise("webhooks with a wrong signature", ["forged"] * self._subscribers.forged)

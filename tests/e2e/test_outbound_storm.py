@@ -9,8 +9,8 @@ import os
 
 import pytest
 
+from chaos.outbound_storm import Plan, Storm
 from local.state import StackInfo
-from tests.e2e.outbound_storm import Plan, Storm
 
 LONG = "STORM" in os.environ
 

@@ -13,13 +13,12 @@ import threading
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from chaos.workers import workers
 from local.clients import ApiClient, ReceiverClient, SimulatorClient, aws_client, wait_until
 from local.state import StackInfo
 
@@ -116,6 +115,11 @@ class Storm:
         self._buyers = [f"storm-{self._run}-{n}" for n in range(plan.conversations)]
         self._accepted: dict[str, tuple[str, str]] = {}  # text → (message id, delivery)
 
+    @property
+    def accepted_so_far(self) -> int:
+        """Of the plan's messages."""
+        return len(self._accepted)
+
     def run(self) -> Reckoning:
         started = time.monotonic()
         self._subscribe()
@@ -142,7 +146,7 @@ class Storm:
                 "event_types": OUTCOMES,
             },
         )
-        assert answer.status_code == 201, answer.text
+        answer.raise_for_status()
         self._receiver.configure(self._hook, secret=answer.json()["secret"])
 
     def _raise_the_storm(self) -> None:
@@ -178,7 +182,7 @@ class Storm:
                 },
                 headers={"Idempotency-Key": text},
             )
-            assert answer.status_code == 202, answer.text
+            answer.raise_for_status()
             self._accepted[text] = (answer.json()["message_id"], delivery)
 
     def _mischief(self, first_number: int) -> None:
@@ -196,21 +200,8 @@ class Storm:
         """While it waits for WeChat, which has the message already."""
         self._fault(kind="slow:3000", times=10)
         time.sleep(1)
-        for pid in self._workers():
+        for pid in workers(self._stack, "Outbound"):
             os.kill(pid, signal.SIGKILL)
-
-    def _workers(self) -> Iterator[int]:
-        """The processes of this very stack that run the outbound function."""
-        function = self._stack.outputs["OutboundFunctionName"].encode()
-        endpoint = str(urlsplit(self._stack.aws_endpoint_url).port).encode()
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                command = (process / "cmdline").read_bytes()
-                environment = (process / "environ").read_bytes()
-            except OSError:  # gone meanwhile, or not ours to look at
-                continue
-            if function in command and endpoint in environment:
-                yield int(process.name)
 
     def _all_settled(self) -> bool:
         """The index of what is on its way has none of ours."""
@@ -232,7 +223,7 @@ class Storm:
         shown = self._shown()
         told = self._told()
         reckoning = Reckoning(accepted=len(self._accepted))
-        reckoning.attempts = sum(event["attempts"] for event in told.values())
+        reckoning.attempts = sum(outcomes[0]["attempts"] for outcomes in told.values())
         calls = [call for call in self._calls(SEND_PATHS) if self._ours(call)]
         reckoning.calls = len([call for call in calls if call["errcode"] not in TOKEN_REFUSALS])
         states = self._states()
@@ -247,7 +238,7 @@ class Storm:
                 reckoning.duplicated.append(text)
             if delivery == "at_least_once" and not seen:
                 reckoning.lost.append(text)
-            if told.get(message_id, {}).get("status") != state:
+            if [one["status"] for one in told[message_id]] != [state]:
                 reckoning.untold.append(text)
         reckoning.disordered = self._disordered()
         return reckoning
@@ -300,8 +291,8 @@ class Storm:
                 cursor = f"&cursor={page['next_cursor']}" if page["next_cursor"] else None
         return states
 
-    def _told(self) -> dict[str, dict[str, Any]]:
-        """Message id → the one outcome event about it. A second one would be a fault."""
+    def _told(self) -> dict[str, list[dict[str, Any]]]:
+        """Message id → the outcome events about it: there must be one."""
 
         def everything() -> list[dict[str, Any]]:
             requests = self._receiver.received(self._hook)
@@ -309,10 +300,9 @@ class Storm:
             unique = {event["id"]: event for event in events}
             return list(unique.values()) if len(unique) >= len(self._accepted) else []
 
-        events = wait_until(everything, self._plan.patience_seconds, "outcome of every message")
-        told: dict[str, dict[str, Any]] = {}
-        for event in events:
-            data = event["data"]
-            assert data["message_id"] not in told, f"told twice: {data['message_id']}"
-            told[data["message_id"]] = data
+        told: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for event in wait_until(
+            everything, self._plan.patience_seconds, "outcome of every message"
+        ):
+            told[event["data"]["message_id"]].append(event["data"])
         return told
