@@ -1,4 +1,5 @@
-"""Every page: its links lead somewhere, its commands exist, and its translation says as much."""
+"""Every page: its links lead somewhere, its commands and tests exist, and its translation says as
+much."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from local.state import ROOT
+from tests.named_tests import defined_in
 
 MADE_HERE = {"node_modules", "__pycache__", "build", "dist"}
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -20,6 +22,7 @@ CODE = re.compile(r"`[^`\n]+`")
 COMMAND = re.compile(r"\bmake ([a-z][a-z-]*)\b")
 TABLE_ROW = re.compile(r"^\|", re.MULTILINE)
 COMMENT = re.compile(r"\s*#.*$", re.MULTILINE)
+TEST_NAME = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 TRANSLATED = ("china", "events", "merchants", "operations", "sending")
@@ -90,6 +93,16 @@ def test_make_commands_exist(path: Path) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, flags=re.MULTILINE))
     assert commands(path) <= targets
+
+
+NAMING_TESTS = [path for path in PAGES if ".py::" in text_of(path)]
+
+
+@pytest.mark.parametrize("path", NAMING_TESTS, ids=name_of)
+def test_every_test_that_is_named_exists(path: Path) -> None:
+    named = TEST_NAME.findall(text_of(path))
+    assert len(named) == text_of(path).count("::")  # and none is named in another way
+    assert [name for file, name in named if name not in defined_in(file)] == []
 
 
 PAIRS = [
