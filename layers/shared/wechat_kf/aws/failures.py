@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from wechat_kf.errors import UnavailableError
 
 
-@contextmanager
-def as_unavailable(service: str) -> Iterator[None]:
+class as_unavailable:  # noqa: N801 - a context manager, read as one: `with as_unavailable("SQS"):`
     """Turn any botocore failure into `UnavailableError` that names `service` and the error code.
 
     The original stays its cause, for the log; AWS does not repeat request bodies in its errors.
     """
-    try:
-        yield
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "unknown")
-        raise UnavailableError(f"{service} refused the call ({code})") from error
-    except BotoCoreError as error:
-        raise UnavailableError(f"{service} did not answer ({type(error).__name__})") from error
+
+    __slots__ = ("_service",)
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, ClientError):
+            code = error.response.get("Error", {}).get("Code", "unknown")
+            raise UnavailableError(f"{self._service} refused the call ({code})") from error
+        if isinstance(error, BotoCoreError):
+            name = type(error).__name__
+            raise UnavailableError(f"{self._service} did not answer ({name})") from error
