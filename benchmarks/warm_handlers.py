@@ -59,7 +59,5 @@ def _measure(name: str, origin: str) -> tuple[float, float, str]:
 
     # Many short turns: the machine's own moods last longer than one, and so meet both sides.
     rounds = min(ROUNDS, CALLS // len(calls))
-    ours, bare = cpu_microseconds(
-        [lambda: handler(event, context), floor], rounds=rounds, calls=3
-    )
+    ours, bare = cpu_microseconds([lambda: handler(event, context), floor], rounds=rounds, calls=3)
     return ours, bare, in_words(calls)

@@ -11,6 +11,7 @@ from defusedxml.common import DefusedXmlException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wechat_kf.wechat import push_body
 from wechat_kf.wechat.crypto import BodyFormat
 from wechat_kf.wechat.push_body import MAX_BODY_BYTES, MAX_DEPTH, BodyError, parse_body
 
@@ -137,6 +138,48 @@ TREES = st.recursive(
 def test_xml_is_read_as_it_was_written_by_another_library(fields: dict[str, Any]) -> None:
     written = xmltodict.unparse({"xml": fields}, pretty=False)
     assert parse_body(written.encode()) == (BodyFormat.XML, fields)
+
+
+PIECES = [
+    "<A>1</A>", "<A><![CDATA[1]]></A>", "<B><![CDATA[]]></B>", "<B></B>", "<C>x</C>", "<C/>",
+    "<A><B>1</B></A>", "<A b='c'>1</A>", "<D>1</E>", "<1>2</1>", "<项>1</项>", "<F>１</F>",
+    "]]>", "<![CDATA[y]]>", "<!-- -->", "</xml><xml>", "&lt;", " ", "\n", "\r", "x", "\ufffe",
+]  # fmt: skip
+TEXTS = st.text(st.sampled_from("]>[<&!1 \n\r\x08\x85\ufffd\uffff你🍎"), max_size=6)
+FLAT = st.lists(
+    st.sampled_from(PIECES) | TEXTS.map(lambda text: f"<T><![CDATA[{text}]]></T>"), max_size=8
+)
+
+
+@settings(max_examples=2_000, deadline=None, database=None)
+@given(FLAT, st.sampled_from([("<xml>", "</xml>"), ("<xml>\n", "\n</xml>"), ("<xml>", "")]))
+def test_the_pattern_reads_what_expat_reads_or_leaves_it_to_expat(
+    elements: list[str], around: tuple[str, str]
+) -> None:
+    content = (around[0] + "".join(elements) + around[1]).encode()
+    by_pattern = push_body._read_flat(content)
+    if by_pattern is not None:
+        assert by_pattern == push_body._read_any(content)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<xml><A><![CDATA[你好 ]] ]>]]></A><B>123</B></xml>",
+        "<xml>\n  <A><![CDATA[]]></A>\n  <B>0</B>\n</xml>",
+        "<xml><A><![CDATA[two\nlines\tand ￥]]></A></xml>".replace("￥", "¥"),
+    ],
+)
+def test_what_wechat_writes_is_read_by_the_pattern(body: str) -> None:
+    assert push_body._read_flat(body.encode()) == push_body._read_any(body.encode())
+
+
+@pytest.mark.parametrize("piece", ["<A><![CDATA[", "<A>", "<A><![CDATA[]", "<A>1</A>", " ", "]"])
+def test_the_pattern_takes_no_longer_than_the_body_is_long(piece: str) -> None:
+    body = f"<xml>{piece * (MAX_BODY_BYTES // len(piece) - 10)}".encode()
+    began = time.process_time()
+    assert push_body._read_flat(body) is None
+    assert time.process_time() - began < 0.5
 
 
 MARKUP = st.lists(

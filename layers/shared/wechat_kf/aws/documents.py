@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
-
-_REFUSED = re.compile("[\ud800-\udfff\ufffe\uffff]")
-"""Not XML characters, so SQS refuses them; lone surrogates are not even valid UTF-8. JSON can hold
-them escaped. Control characters need no mention: JSON always escapes them."""
 
 # Made once: `json.dumps` makes a new encoder at every call with options.
 _READABLE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -19,7 +14,19 @@ _ESCAPED = json.JSONEncoder(separators=(",", ":"))
 def to_text(document: Mapping[str, Any]) -> str:
     """`document` as compact JSON, Chinese and emoji as they are."""
     text = _READABLE.encode(document)
-    return _ESCAPED.encode(document) if _REFUSED.search(text) else text
+    return text if _is_taken(text) else _ESCAPED.encode(document)
+
+
+def _is_taken(text: str) -> bool:
+    """Not with lone surrogates, which are not even valid UTF-8, nor with U+FFFE and U+FFFF, which
+    are no XML characters, so that SQS refuses them. JSON can hold all of them escaped. Control
+    characters need no mention: JSON always escapes them.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\ufffe" not in text and "\uffff" not in text
 
 
 def from_text(text: str) -> Any:

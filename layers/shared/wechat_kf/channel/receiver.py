@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol
 
 from wechat_kf.channel.inbound import event_of
 from wechat_kf.domain.clock import SECOND, Clock, now_ms
@@ -22,8 +22,6 @@ from wechat_kf.wechat.push import (
     Refusal,
     transfer_reply,
 )
-
-T = TypeVar("T")
 
 SUCCESS: Final = "success"
 """WeChat's word for "we have it, do not push it again"; never encrypted."""
@@ -55,8 +53,7 @@ class PushPolicy:
     transfer_main_account: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """A push that is safe in the queue, and what to answer WeChat."""
 
     event: Event
@@ -81,7 +78,10 @@ class PushReceiver:
 
         Raises `PushRefusedError`, `UnavailableError`.
         """
-        return self._with_opener(lambda opener: opener.verify_url(query))
+        try:
+            return self._current_opener().verify_url(query)
+        except PushRefusedError as error:
+            return self._newer_opener(error).verify_url(query)
 
     def receive(self, body: bytes, query: Mapping[str, str]) -> Received:
         """Queue the push; returns only when its event is safe.
@@ -90,7 +90,10 @@ class PushReceiver:
             PushRefusedError: it is none of WeChat's, or broken; nothing was queued.
             UnavailableError: the queue or the secret cannot be reached; WeChat must try again.
         """
-        push = self._with_opener(lambda opener: opener.open(body, query))
+        try:
+            push = self._current_opener().open(body, query)
+        except PushRefusedError as error:
+            push = self._newer_opener(error).open(body, query)
         event = event_of(push, self._policy.app_id)
         self._events.put(event)
         return Received(event, self._answer_to(push, query))
@@ -102,20 +105,18 @@ class PushReceiver:
             return transfer_reply(push, nonce=query["nonce"], now=self._clock() // SECOND)
         return SUCCESS
 
-    def _with_opener(self, use: Callable[[PushOpener], T]) -> T:
-        try:
-            return use(self._opener_for(self._secret.get()))
-        except PushRefusedError as error:
-            if error.refusal not in _KEY_FAULTS:
-                raise
-            refusal = error
-        # The keys may have been rotated a moment ago: look once more, then believe the refusal.
-        if not self._secret.refresh_now():
-            raise refusal
-        return use(self._opener_for(self._secret.get()))
+    def _newer_opener(self, error: PushRefusedError) -> PushOpener:
+        """The keys may have been rotated a moment ago: look once, or believe the refusal.
 
-    def _opener_for(self, secret: Mapping[str, str]) -> PushOpener:
-        if self._opener is None or secret != self._opened_with:
+        Raises `error` unless there are other keys than those that led to it.
+        """
+        if error.refusal not in _KEY_FAULTS or not self._secret.refresh_now():
+            raise error
+        return self._current_opener()
+
+    def _current_opener(self) -> PushOpener:
+        secret = self._secret.get()
+        if self._opener is None or secret is not self._opened_with:
             self._opener = self._new_opener(push_keys(secret))
             self._opened_with = secret
         return self._opener

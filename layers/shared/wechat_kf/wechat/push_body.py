@@ -40,11 +40,6 @@ def parse_body(body: bytes) -> tuple[BodyFormat, dict[str, Any]]:
     raise BodyError("neither XML nor JSON")
 
 
-def _parse_xml(content: bytes) -> dict[str, Any]:
-    flat = _read_flat(content)
-    return _read_any(content) if flat is None else flat
-
-
 _FLAT_ELEMENT: Final = re.compile(
     # A name; a text in CDATA, up to its end, or a bare number; the same name.
     r"\s*+<([A-Za-z]\w*+)>(?:<!\[CDATA\[([^\]]*+(?:\](?!\]>)[^\]]*+)*+)\]\]>|([0-9]++))</\1>",
@@ -54,12 +49,17 @@ _ODD_CHARACTERS: Final = bytes({*range(32)} - {*b"\t\n"})
 """Not allowed in XML, or, like the carriage return, not read as they are written."""
 
 
+def _parse_xml(content: bytes) -> dict[str, Any]:
+    flat = _read_flat(content)
+    return _read_any(content) if flat is None else flat
+
+
 def _read_flat(content: bytes) -> dict[str, Any] | None:
     """The fields of a body like WeChat's own: elements in a row, none inside another or repeated.
 
     None when it is anything else, which is for expat to read or to refuse.
     """
-    # U+FFFE and U+FFFF, which are not allowed, begin like this; so do full-width characters, which are.
+    # So begin U+FFFE and U+FFFF, which are not allowed, and a few like ￥, which are.
     if b"\xef\xbf" in content or len(content.translate(None, _ODD_CHARACTERS)) < len(content):
         return None
     try:

@@ -36,7 +36,7 @@ _EVENT_NAMES: Final[dict[str | None, dict[str, str]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would double the price of making one
 class Push:
     """One message or event that WeChat pushed.
 
@@ -73,12 +73,10 @@ class Push:
 
         A MsgId alone is not unique over customers, and events have none.
         """
-        parts = [self.account, self.openid]
-        if self.message_id is not None:
-            parts += [self.message_id]
-        else:
-            parts += [str(self.created_at), self.event or "", self.business_id]
-        return hashlib.sha256("|".join(parts).encode()).hexdigest()
+        what = self.message_id
+        if what is None:
+            what = f"{self.created_at}|{self.event or ''}|{self.business_id}"
+        return hashlib.sha256(f"{self.account}|{self.openid}|{what}".encode()).hexdigest()
 
 
 def push_of(fields: dict[str, Any], format: BodyFormat, seal: Seal | None) -> Push:  # noqa: A002
