@@ -61,7 +61,12 @@ class Row:
 
 
 def cpu_microseconds(actions: Sequence[Action], *, rounds: int, calls: int) -> list[float]:
-    """Median CPU time of one call of each action, in microseconds of this process.
+    """Median CPU time of one call of each action, in microseconds of this process."""
+    return [statistics.median(sample) for sample in cpu_samples(actions, rounds, calls)]
+
+
+def cpu_samples(actions: Sequence[Action], rounds: int, calls: int) -> list[list[float]]:
+    """CPU time of one call of each action in every round, in microseconds of this process.
 
     The actions take turns, so that what disturbs the machine disturbs all of them.
     """
@@ -74,7 +79,7 @@ def cpu_microseconds(actions: Sequence[Action], *, rounds: int, calls: int) -> l
             for _ in range(calls):
                 action()
             samples[index].append((time.process_time() - started) / calls * 1e6)
-    return [statistics.median(sample) for sample in samples]
+    return samples
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

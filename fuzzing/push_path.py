@@ -156,8 +156,8 @@ def _check_travels(event: Event) -> None:
     body = event_to_body(event)
     _promise(_SQS_TEXT.fullmatch(body) is not None, "SQS takes the body")
     _promise(event_from_body(body) == event, "the event comes back from the inbound queue")
-    for id_ in (event.conversation, event.id):
-        _promise(_SQS_ID.fullmatch(safe_id(id_)) is not None, "SQS takes the ids")
+    for id_ in (safe_id(event.conversation), event.id):
+        _promise(_SQS_ID.fullmatch(id_) is not None, "SQS takes the ids")
     delivery = Delivery("0", "sub_1", event, NOW)
     copy = delivery_from_body(delivery_to_body(delivery))
     _promise(copy == delivery, "the event comes back from the deliveries queue")

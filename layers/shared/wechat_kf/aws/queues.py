@@ -43,7 +43,7 @@ class EventSqsQueue:
                 QueueUrl=self._queue_url,
                 MessageBody=event_to_body(event),
                 MessageGroupId=safe_id(event.conversation),
-                MessageDeduplicationId=safe_id(event.id),
+                MessageDeduplicationId=event.id,
             )
 
 

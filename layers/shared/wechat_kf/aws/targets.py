@@ -35,7 +35,7 @@ class SqsSubscriber:
         if queue_url.endswith(".fifo"):
             order = {
                 "MessageGroupId": safe_id(event.conversation),
-                "MessageDeduplicationId": safe_id(event.id),
+                "MessageDeduplicationId": event.id,
             }
         try:
             self._client.send_message(QueueUrl=queue_url, MessageBody=event_to_body(event), **order)

@@ -36,7 +36,8 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One happening. `id` is deterministic: the same happening always has the same id."""
+    """One happening. `id` is deterministic, the same for the same happening each time: hexadecimal
+    digits, 64 at most, so that every queue takes it as it is."""
 
     id: str
     type: str

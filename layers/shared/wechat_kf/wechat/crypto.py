@@ -103,7 +103,10 @@ class FrameCipher:
         # CBC goes on from the block before: the IV, put before each frame, makes every frame the
         # first, and what the IV itself decrypts to is left out.
         padded = self._decryptor.update(self._iv + _decode_base64(encrypt))[AES_BLOCK:]
-        return self._message_of(_unpad(padded))
+        pad = padded[-1]
+        if not 1 <= pad <= PADDING_BLOCK or padded[-pad:] != bytes((pad,)) * pad:
+            raise FrameError(FrameFault.WRONG_PADDING)
+        return self._message_of(padded[:-pad])
 
     def encrypt(self, message: bytes, *, random: bytes | None = None) -> str:
         """Return the frame around `message`, in base64; `random` (16 bytes) is for tests."""
@@ -190,10 +193,3 @@ def _decode_base64(encrypt: str) -> bytes:
 def _pad(frame: bytes) -> bytes:
     count = PADDING_BLOCK - len(frame) % PADDING_BLOCK
     return frame + bytes((count,)) * count
-
-
-def _unpad(padded: bytes) -> bytes:
-    count = padded[-1]
-    if not 1 <= count <= PADDING_BLOCK or padded[-count:] != bytes((count,)) * count:
-        raise FrameError(FrameFault.WRONG_PADDING)
-    return padded[:-count]

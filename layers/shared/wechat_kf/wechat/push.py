@@ -198,16 +198,14 @@ class PushOpener:
         return push_of(fields, format_, seal)
 
     def _verify_query(self, query: Mapping[str, str]) -> None:
-        given = _parameter(query, "signature")
-        timestamp, nonce = _timestamp(query), _parameter(query, "nonce")
+        given, timestamp, nonce = _signed(query, "signature")
         if self._signing_token(given, timestamp, nonce) is None:
             raise PushRefusedError(Refusal.WRONG_SIGNATURE)
         self._check_age(timestamp)
 
     def _verify_encrypt(self, spellings: tuple[str, str], query: Mapping[str, str]) -> str:
         """The token that signed one of the spellings."""
-        given = _parameter(query, "msg_signature")
-        timestamp, nonce = _timestamp(query), _parameter(query, "nonce")
+        given, timestamp, nonce = _signed(query, "msg_signature")
         for encrypt in spellings:
             token = self._signing_token(given, timestamp, nonce, encrypt)
             if token is not None:
@@ -295,8 +293,12 @@ def _parameter(query: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _timestamp(query: Mapping[str, str]) -> str:
-    timestamp = _parameter(query, "timestamp")
-    if timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= MAX_TIMESTAMP_DIGITS:
-        return timestamp
-    raise PushRefusedError(Refusal.MALFORMED)
+def _signed(query: Mapping[str, str], name: str) -> tuple[str, str, str]:
+    """The signature of that name, and the timestamp and the nonce that it covers."""
+    given, timestamp, nonce = _parameter(query, name), query.get("timestamp"), query.get("nonce")
+    if not isinstance(timestamp, str) or not isinstance(nonce, str) or not timestamp or not nonce:
+        raise PushRefusedError(Refusal.MISSING_PARAMETER)
+    is_time = len(timestamp) <= MAX_TIMESTAMP_DIGITS and timestamp.isascii() and timestamp.isdigit()
+    if not is_time or len(nonce) > MAX_PARAMETER_LENGTH:
+        raise PushRefusedError(Refusal.MALFORMED)
+    return given, timestamp, nonce

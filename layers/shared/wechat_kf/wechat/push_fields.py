@@ -36,7 +36,7 @@ _EVENT_NAMES: Final[dict[str | None, dict[str, str]]] = {
 }
 
 
-@dataclass(slots=True)  # not frozen, which would double the price of making one
+@dataclass(frozen=True, slots=True)
 class Push:
     """One message or event that WeChat pushed.
 
