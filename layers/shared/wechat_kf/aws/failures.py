@@ -15,7 +15,7 @@ class as_unavailable:  # noqa: N801 - a context manager, read as one: `with as_u
     The original stays its cause, for the log; AWS does not repeat request bodies in its errors.
     """
 
-    # Not a generator under `contextmanager`: that takes several times as long, and is on the push path.
+    # Not a generator under `contextmanager`, which takes several times as long: pushes pass here.
     __slots__ = ("_service",)
 
     def __init__(self, service: str) -> None:
