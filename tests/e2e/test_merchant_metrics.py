@@ -57,30 +57,32 @@ def _counts(logs: Any, group: str, business_id: str) -> Iterator[tuple[str, ...]
                     yield metrics["Metrics"][0]["Name"], *(line[key] for key in others)
 
 
+def converse(
+    api: ApiClient, simulator: SimulatorClient, receiver: ReceiverClient, business_id: str
+) -> None:
+    """A message arrives, is delivered, and is answered."""
+    hook, openid = f"metrics-{business_id}", f"o{uuid.uuid4().hex[:27]}"
+    order = {"target": {"type": "webhook", "url": receiver.hook(hook)}}
+    subscription = api.post(f"/merchants/{business_id}/subscriptions", order).json()
+    receiver.configure(hook, secret=subscription["secret"])
+    simulator.say(openid, business_id, "在吗?")
+    answer = {"openid": openid, "message": {"type": "text", "text": "在的"}}
+    api.post(f"/merchants/{business_id}/messages", answer).raise_for_status()
+
+
+def new_merchant(simulator: SimulatorClient) -> str:
+    names = {"account_name": f"m_{uuid.uuid4().hex[:12]}", "nickname": "指标旗舰店"}
+    business_id: str = simulator.call("POST", "/_sim/merchants", names)["business_id"]
+    return business_id
+
+
 def test_a_watched_merchant_is_counted_for_itself(
     stack: StackInfo, api: ApiClient, simulator: SimulatorClient, receiver: ReceiverClient
 ) -> None:
-    merchants = [
-        simulator.call(
-            "POST",
-            "/_sim/merchants",
-            {"account_name": f"m_{uuid.uuid4().hex[:12]}", "nickname": "指标旗舰店"},
-        )["business_id"]
-        for _ in range(2)
-    ]
-    watched_one, other = merchants
-    openid = f"o{uuid.uuid4().hex[:27]}"
-    with watched(stack, watched_one):
-        for business_id in merchants:
-            hook = receiver.hook(f"metrics-{business_id}")
-            order = {"target": {"type": "webhook", "url": hook}}
-            api.post(f"/merchants/{business_id}/subscriptions", order).raise_for_status()
-            simulator.say(openid, business_id, "在吗?")
-            answer = {"openid": openid, "message": {"type": "text", "text": "在的"}}
-            path = f"/merchants/{business_id}/messages"
-            api.post(path, answer).raise_for_status()
-        expected = {("MessagesReceived",), ("Deliveries", "delivered"), ("Sends", "sent")}
-        wait_until(
-            lambda: counts_of(stack, watched_one) >= expected, 60, "counts of the watched merchant"
-        )
+    business_id, other = new_merchant(simulator), new_merchant(simulator)
+    expected = {("MessagesReceived",), ("Deliveries", "delivered"), ("Sends", "sent")}
+    with watched(stack, business_id):
+        converse(api, simulator, receiver, other)
+        converse(api, simulator, receiver, business_id)
+        wait_until(lambda: counts_of(stack, business_id) >= expected, 60, "counts of the merchant")
     assert counts_of(stack, other) == set()
