@@ -32,7 +32,9 @@ EVENT = Event(
     data={"business_id": "42", "message": {"type": "text", "text": '您好 👋 "quoted" \n'}},
 )
 SECRET = new_secret()
-NOW = now_ms()
+NOW = 1_767_225_600_000
+"""Where only differences matter. `standardwebhooks` looks at the real clock, and is given its time.
+"""
 RECEIVED = Reply(204, None)
 
 
@@ -55,9 +57,10 @@ class Wire(Exchange):
         return self.reply
 
 
-def sent(event: Event, subscription: Subscription | None = None, now: int = NOW) -> Request:
+def sent(event: Event, subscription: Subscription | None = None, now: int = 0) -> Request:
+    """What is sent at `now`, or now."""
     wire = Wire()
-    WebhookSubscriber(wire, lambda: now).deliver(
+    WebhookSubscriber(wire, lambda: now or now_ms()).deliver(
         subscription or subscription_to("https://shop.example.com/hook"), event
     )
     return wire.sent[0]
@@ -115,15 +118,15 @@ def test_a_changed_body_does_not_verify() -> None:
 
 
 def test_while_a_secret_rotates_both_verify_and_afterwards_the_new_one_only() -> None:
-    old, new = new_secret(), new_secret()
+    old, new, now = new_secret(), new_secret(), now_ms()
     rotated = Subscription(
         "42",
         "sub_1",
         Target(TargetType.WEBHOOK, "https://shop.example.com/"),
         secrets=(new, old),
-        previous_secret_until=NOW + 1,
+        previous_secret_until=now + 1,
     )
-    during, after = sent(EVENT, rotated, NOW), sent(EVENT, rotated, NOW + 1)
+    during, after = sent(EVENT, rotated, now), sent(EVENT, rotated, now + 1)
     for secret in (old, new):
         Webhook(secret).verify(during.body, dict(during.headers))
     Webhook(new).verify(after.body, dict(after.headers))

@@ -151,7 +151,7 @@ FLAT = st.lists(
 )
 
 
-@settings(max_examples=2_000, deadline=None, database=None)
+@settings(max_examples=1_000, deadline=None, database=None)
 @given(FLAT, st.sampled_from([("<xml>", "</xml>"), ("<xml>\n", "\n</xml>"), ("<xml>", "")]))
 def test_the_pattern_reads_what_expat_reads_or_leaves_it_to_expat(
     elements: list[str], around: tuple[str, str]
