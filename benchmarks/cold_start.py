@@ -6,12 +6,11 @@ CPU time, not wall time: what Lambda's init phase is made of, without the machin
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 from tempfile import TemporaryDirectory
 
-from benchmarks.measure import COMPARISON, Row, Section
+from benchmarks.measure import COMPARISON, Section, row_of_turns
 from benchmarks.template_environment import function_environment, function_names
 from local.state import ROOT
 
@@ -41,23 +40,18 @@ def run() -> list[Section]:
     with TemporaryDirectory() as byte_code:
         for round_number in range(ROUNDS + 1):
             for name, (program, environment) in programs.items():
-                seconds = _cpu_seconds(program, environment, byte_code)
+                spent = _cpu_ms(program, environment, byte_code)
                 if round_number:  # the first round writes byte code, as the layer's build does
-                    samples[name].append(seconds)
+                    samples[name].append(spent)
     floor = samples.pop("floor")
-    rows = [_row(name, ours, floor) for name, ours in samples.items()]
+    rows = [
+        row_of_turns(name, (ours, floor), "ms", 1.25 if name == "push" else None)
+        for name, ours in samples.items()
+    ]
     return [Section("Cold starts", NOTE, COMPARISON, [row.cells() for row in rows])]
 
 
-def _row(name: str, ours: list[float], floor: list[float]) -> Row:
-    """Medians in ms, and the median of the rounds' ratios."""
-    ratio = statistics.median(one / other for one, other in zip(ours, floor, strict=True))
-    goal = 1.25 if name == "push" else None
-    one, other = statistics.median(ours) * 1000, statistics.median(floor) * 1000
-    return Row(name, one, other, "ms", ratio, goal, at_least=False)
-
-
-def _cpu_seconds(program: str, environment: dict[str, str], byte_code: str) -> float:
+def _cpu_ms(program: str, environment: dict[str, str], byte_code: str) -> float:
     name = environment["POWERTOOLS_SERVICE_NAME"]
     path = os.pathsep.join([str(ROOT / "layers" / "shared"), str(ROOT / "functions" / name)])
     inherited = dict(os.environ)
@@ -70,4 +64,4 @@ def _cpu_seconds(program: str, environment: dict[str, str], byte_code: str) -> f
         check=True,
         timeout=60,
     )
-    return float(done.stdout.split()[-1])
+    return float(done.stdout.split()[-1]) * 1000

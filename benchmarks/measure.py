@@ -60,6 +60,17 @@ class Row:
         ]
 
 
+def row_of_turns(
+    what: str, samples: tuple[Sequence[float], Sequence[float]], unit: str, goal: float | None
+) -> Row:
+    """Ours and the other's samples, taken in turns: their medians, and the median of the turns'
+    ratios. Less is better."""
+    ours, other = samples
+    ratio = statistics.median(a / b for a, b in zip(ours, other, strict=True))
+    medians = statistics.median(ours), statistics.median(other)
+    return Row(what, medians[0], medians[1], unit, ratio, goal, at_least=False)
+
+
 def cpu_microseconds(actions: Sequence[Action], *, rounds: int, calls: int) -> list[float]:
     """Median CPU time of one call of each action, in microseconds of this process."""
     return [statistics.median(sample) for sample in cpu_samples(actions, rounds, calls)]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
-from statistics import median
 
 from benchmarks.calls_made import calls_made, in_words
 from benchmarks.invocations import Context, event_for, load_handler
 from benchmarks.loopback import loopback
-from benchmarks.measure import COMPARISON, Row, Section, cpu_samples
+from benchmarks.measure import COMPARISON, Section, cpu_samples, row_of_turns
 from benchmarks.template_environment import function_names
+
+Samples = tuple[list[float], list[float]]
 
 ROUNDS = 300
 CALLS = 600
@@ -30,25 +31,20 @@ def run() -> list[Section]:
     with loopback() as origin:
         measured = [_in_a_process(name, origin) for name in function_names()]
     rows = [
-        [*_row(name, *figures).cells(), calls]
-        for name, (*figures, calls) in zip(function_names(), measured, strict=True)
+        [*row_of_turns(name, samples, "µs", 1.2 if name == "push" else None).cells(), calls]
+        for name, (samples, calls) in zip(function_names(), measured, strict=True)
     ]
     return [Section("Warm invocations", NOTE, [*COMPARISON, "its calls"], rows)]
 
 
-def _row(name: str, ours: float, floor: float, ratio: float) -> Row:
-    goal = 1.2 if name == "push" else None
-    return Row(name, ours, floor, "µs", ratio, goal, at_least=False)
-
-
-def _in_a_process(name: str, origin: str) -> tuple[float, float, float, str]:
+def _in_a_process(name: str, origin: str) -> tuple[Samples, str]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(_measure, name, origin).result()
 
 
-def _measure(name: str, origin: str) -> tuple[float, float, float, str]:
-    """(ours, floor, ratio, the calls in words); the first two in microseconds."""
+def _measure(name: str, origin: str) -> tuple[Samples, str]:
+    """Of ours and of the floor, in microseconds; and the calls in words."""
     handler, event, context = load_handler(name, origin), event_for(name), Context()
     handler(event, context)  # fills the caches that a warm function has
     with calls_made() as calls:
@@ -61,5 +57,4 @@ def _measure(name: str, origin: str) -> tuple[float, float, float, str]:
     # Many short turns: the machine's own moods last longer than one, and so meet both sides of it.
     rounds = min(ROUNDS, CALLS // len(calls))
     ours, bare = cpu_samples([lambda: handler(event, context), floor], rounds, calls=3)
-    ratio = median(one / other for one, other in zip(ours, bare, strict=True))
-    return median(ours), median(bare), ratio, in_words(calls)
+    return (ours, bare), in_words(calls)

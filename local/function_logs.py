@@ -10,12 +10,13 @@ from local.state import StackInfo, StateDirectory
 
 def save(state: StateDirectory, info: StackInfo) -> None:
     """Write `functions.log`: all functions' lines in order of time."""
-    lines = sorted(_lines(aws_client(info, "logs")))
+    lines = sorted(lines_of(aws_client(info, "logs")))
     text = "".join(f"{_time(at)} {group}: {message}\n" for at, group, message in lines)
     state.log("functions").write_text(text)
 
 
-def _lines(logs: Any) -> Iterator[tuple[int, str, str]]:
+def lines_of(logs: Any) -> Iterator[tuple[int, str, str]]:
+    """(epoch milliseconds, log group's short name, message) of everything logged."""
     for groups in logs.get_paginator("describe_log_groups").paginate():
         for group in groups["logGroups"]:
             name = group["logGroupName"]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 from functools import cache
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from local.state import ROOT
 
 
 @cache

@@ -24,6 +24,7 @@ from local.clients import (
 )
 from local.simulator.pictures import plain_png
 from local.state import ROOT, StackInfo, StateDirectory
+from tests.e2e.deployed_functions import with_settings
 from tests.log_search import LogSearch
 from tests.pushes import MESSAGES, Console, Request
 
@@ -39,20 +40,8 @@ LOGGED = ("push accepted", "push refused", "attempt recorded", "delivery postpon
 @pytest.fixture(scope="module")
 def talkative(stack: StackInfo) -> Iterator[None]:
     """Every function logs all it can."""
-    functions = aws_client(stack, "lambda")
-    names = [stack.outputs[f"{name}FunctionName"] for name in TALKERS]
-    before = {
-        name: functions.get_function_configuration(FunctionName=name)["Environment"]
-        for name in names
-    }
-    try:
-        for name, environment in before.items():
-            loud = {"Variables": {**environment["Variables"], "LOG_LEVEL": "DEBUG"}}
-            functions.update_function_configuration(FunctionName=name, Environment=loud)
+    with with_settings(stack, TALKERS, LOG_LEVEL="DEBUG"):
         yield
-    finally:
-        for name, environment in before.items():
-            functions.update_function_configuration(FunctionName=name, Environment=environment)
 
 
 @dataclass

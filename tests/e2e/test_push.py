@@ -11,7 +11,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,11 +22,11 @@ from local.clients import (
     PushRefusedError,
     ReceiverClient,
     SimulatorClient,
-    aws_client,
     wait_until,
 )
 from local.simulator.pictures import plain_png
 from local.state import StackInfo
+from tests.e2e.deployed_functions import with_settings
 from tests.pushes import BROKEN_PUSHES, MESSAGES, Console, Request
 from wechat_kf.domain.contact_button import session_from
 from wechat_kf.wechat.push import Refusal
@@ -116,20 +115,6 @@ def merchant(api: ApiClient) -> str:
     return business_id
 
 
-@contextmanager
-def push_settings(stack: StackInfo, **settings: str) -> Iterator[None]:
-    """Deploy the push function with other settings, and set them back."""
-    functions = aws_client(stack, "lambda")
-    name = stack.outputs["PushFunctionName"]
-    before = functions.get_function_configuration(FunctionName=name)["Environment"]
-    changed = {"Variables": {**before["Variables"], **settings}}
-    functions.update_function_configuration(FunctionName=name, Environment=changed)
-    try:
-        yield
-    finally:
-        functions.update_function_configuration(FunctionName=name, Environment=before)
-
-
 # --- what is refused -----------------------------------------------------------------------
 
 
@@ -187,7 +172,7 @@ def test_every_kind_of_push_arrives(
     openid = new_openid()
     conversations = ("0", merchant)
 
-    with push_settings(stack, PUSH_MODE=manner["mode"]):
+    with with_settings(stack, ["Push"], PUSH_MODE=manner["mode"]):
         for business_id in conversations:
             for action, (content, _) in ACTIONS.items():
                 path = f"/_sim/buyers/{openid}/{action}"
@@ -234,7 +219,9 @@ def test_the_main_accounts_messages_are_handed_to_wechats_own_tool_if_so_wished(
 ) -> None:
     openid = new_openid()
 
-    with push_settings(stack, PUSH_MODE=manner["mode"], TRANSFER_MAIN_ACCOUNT_MESSAGES="true"):
+    with with_settings(
+        stack, ["Push"], PUSH_MODE=manner["mode"], TRANSFER_MAIN_ACCOUNT_MESSAGES="true"
+    ):
         outcomes = [
             simulator.enter(openid, "0", **manner),
             simulator.say(openid, "0", "转人工", **manner),
