@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import sys
+import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import botocore.session
@@ -121,3 +124,30 @@ def test_a_watched_merchant_has_counts_of_its_own(counted: Any) -> None:
 
 def test_merchants_nobody_watches_cost_no_metrics(counted: Any) -> None:
     assert counted("Sends", merchant="43", outcome="sent") == {IN_TOTAL, frozenset({SENT})}
+
+
+class GivingWay(io.StringIO):
+    """A stream on which a write lets the other threads go first, as a full pipe does."""
+
+    def write(self, text: str, /) -> int:
+        time.sleep(0.001)
+        return super().write(text)
+
+
+def test_counts_and_logs_of_threads_side_by_side_stay_whole_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = GivingWay()
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "test")
+    monkeypatch.setattr(sys, "stdout", stream)
+    ours = Logger(service=uuid.uuid4().hex, stream=stream)
+
+    def work(number: int) -> None:
+        count("Deliveries", fate="delivered")
+        ours.info("event delivered", extra={"number": number})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(40)))
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert sum("_aws" in line for line in lines) == 40
+    assert {line["number"] for line in lines if "number" in line} == set(range(40))

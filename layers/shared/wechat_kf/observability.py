@@ -6,6 +6,8 @@ and full URLs are never fields.
 
 from __future__ import annotations
 
+import json
+import sys
 import traceback
 from dataclasses import dataclass
 from types import TracebackType
@@ -65,4 +67,7 @@ def count(name: str, *, merchant: str = "", **dimensions: str) -> None:
         metrics.add_dimensions(**dimensions)
     if merchant in _WATCHED:
         metrics.add_dimensions(merchant=merchant, **dimensions)
-    metrics.flush_metrics()
+    line = json.dumps(metrics.serialize_metric_set(), separators=(",", ":"))
+    # In one write: `flush_metrics` prints the line and its end in two, and what another thread of
+    # a batch logs in between spoils both lines.
+    sys.stdout.write(f"{line}\n")
