@@ -137,6 +137,7 @@ class InMemoryMessages:
         self._messages: dict[tuple[str, str], OutboundMessage] = {}
         self._received: dict[tuple[str, str], Event] = {}
         self._reopened: dict[str, int] = {}
+        self._kept_until: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def add(self, message: OutboundMessage) -> OutboundMessage:
@@ -185,6 +186,7 @@ class InMemoryMessages:
             if not settled or stored.attempts != message.attempts:
                 return False
             self._reopened[message.message_id] = self._clock()
+            self._kept_until[message.message_id] = message.expires_at + DAY
             self._store(message)
             return True
 
@@ -194,9 +196,11 @@ class InMemoryMessages:
 
     def get(self, business_id: str, message_id: str) -> OutboundMessage | None:
         message = self._messages.get((business_id, message_id))
-        if message is None or self._is_over(message.accepted_at, self._retention_days or 7):
+        if message is None:
             return None
-        return message
+        over = self._is_over(message.accepted_at, self._retention_days or 7)
+        kept = self._clock() < self._kept_until.get(message_id, 0)
+        return None if over and not kept else message
 
     def sent_at(self, business_id: str, openid: str, *, since: int, limit: int) -> list[int]:
         mine = [
@@ -350,12 +354,19 @@ class InMemoryTokens:
             self._lease = (owner, until)
             return self._forced
 
-    def write(self, token: AccessToken, owner: str, forced: ForcedRefreshes) -> bool:
+    def record_forced(self, forced: ForcedRefreshes, owner: str) -> bool:
+        with self._lock:
+            if not self._lease or self._lease[0] != owner:
+                return False
+            self._forced = forced
+            return True
+
+    def write(self, token: AccessToken, owner: str) -> bool:
         with self._lock:
             newer = self._token is None or self._token.requested_at < token.requested_at
             if not newer or not self._lease or self._lease[0] != owner:
                 return False
-            self._token, self._forced, self._lease = token, forced, None
+            self._token, self._lease = token, None
             return True
 
     def drop_lease(self, owner: str) -> None:

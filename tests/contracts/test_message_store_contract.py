@@ -108,6 +108,7 @@ def claimed(store: Store, message_id: str = "m1", *, now: int = NOW) -> Outbound
     [
         {},
         {"guarantee": Guarantee.AT_LEAST_ONCE, "broadcast_id": "b1", "perhaps_sent": True},
+        {"risky_attempts": 2, "attempts": 3, "status": Status.QUEUED},
         {"failure": FAILURE, "attempts": 3, "status": Status.QUEUED},
         {"failure": Failure("x", "y"), "settled_at": NOW, "status": Status.FAILED},
     ],

@@ -71,6 +71,7 @@ def reopened(settled: OutboundMessage) -> OutboundMessage:
         status=Status.ACCEPTED,
         settled_at=0,
         claimed_until=0,
+        risky_attempts=0,
         expires_at=NOW + 40 * MINUTE,
     )
 
@@ -120,6 +121,31 @@ def test_a_reopened_message_is_overdue_a_minute_later(store: Store, clock: FakeC
     store.reopen(reopened(settled))
     assert store.overdue(now=clock() + MINUTE - 1, limit=10) == []
     assert store.overdue(now=clock() + MINUTE, limit=10) == [("42", "m1")]
+
+
+def test_a_reopened_message_outlives_the_retention_it_was_accepted_with(
+    store: Store, clock: FakeClock
+) -> None:
+    store.add(message())
+    settled = attempted(store, CLOSED)
+    clock.advance(30 * DAY - MINUTE)
+    again = replace(reopened(settled), expires_at=clock() + 15 * MINUTE)
+    assert store.reopen(again)
+    clock.advance(15 * MINUTE)
+    assert store.get("42", "m1") == again
+    clock.advance(DAY)
+    assert store.get("42", "m1") is None
+
+
+def test_risky_attempts_are_counted_from_attempt_to_attempt(store: Store) -> None:
+    store.add(message())
+    busy = NotSent(Failure("system_busy", "busy", -1), Wait.RISKY)
+    assert attempted(store, busy).risky_attempts == 1
+    attempted(store, NotSent(Failure("wechat_unreachable", "x"), Wait.SHORT))
+    assert attempted(store, busy).risky_attempts == 2
+    settled = attempted(store, CLOSED)
+    store.reopen(reopened(settled))
+    assert attempted(store, busy).risky_attempts == 1
 
 
 def test_perhaps_sent_is_remembered_through_later_attempts(store: Store) -> None:

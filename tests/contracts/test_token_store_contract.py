@@ -42,7 +42,7 @@ def test_a_new_row_has_no_token_even_under_a_lease(store: TokenStore) -> None:
 
 def test_a_token_written_under_a_lease_is_read_and_ends_the_lease(store: TokenStore) -> None:
     lease(store, "a")
-    assert store.write(TOKEN, "a", NONE) is True
+    assert store.write(TOKEN, "a") is True
     assert store.read() == TOKEN
     assert lease(store, "b") == NONE
 
@@ -69,18 +69,18 @@ def test_only_the_holder_can_end_a_lease(store: TokenStore) -> None:
 
 def test_dropping_a_lease_leaves_the_token(store: TokenStore) -> None:
     lease(store, "a")
-    store.write(TOKEN, "a", NONE)
+    store.write(TOKEN, "a")
     lease(store, "a")
     store.drop_lease("a")
     assert store.read() == TOKEN
 
 
 def test_nothing_is_written_without_the_lease(store: TokenStore) -> None:
-    assert store.write(TOKEN, "a", NONE) is False
+    assert store.write(TOKEN, "a") is False
     lease(store, "b")
-    assert store.write(TOKEN, "a", NONE) is False
+    assert store.write(TOKEN, "a") is False
     assert store.read() is None
-    assert store.write(TOKEN, "b", NONE) is True
+    assert store.write(TOKEN, "b") is True
 
 
 @pytest.mark.parametrize("late", [TOKEN, NEWER], ids=["older", "same"])
@@ -89,19 +89,35 @@ def test_a_slow_refresher_never_overwrites_a_newer_token(
 ) -> None:
     lease(store, "slow")
     assert lease(store, "fast", NOW + 20 * SECOND) == NONE
-    assert store.write(NEWER, "fast", NONE) is True
-    assert store.write(late, "slow", NONE) is False
+    assert store.write(NEWER, "fast") is True
+    assert store.write(late, "slow") is False
     # Not even when it has the lease again.
     assert lease(store, "slow", NOW + 20 * SECOND) == NONE
-    assert store.write(late, "slow", NONE) is False
+    assert store.write(late, "slow") is False
     assert store.read() == NEWER
 
 
 def test_forced_refreshes_are_remembered(store: TokenStore) -> None:
     forced = ForcedRefreshes(day=20_454, count=2, at=NOW)
     lease(store, "a")
-    store.write(TOKEN, "a", forced)
+    assert store.record_forced(forced, "a") is True
+    store.write(TOKEN, "a")
     assert lease(store, "b") == forced
+
+
+def test_forced_refreshes_are_counted_even_when_no_token_comes(store: TokenStore) -> None:
+    forced = ForcedRefreshes(day=20_454, count=2, at=NOW)
+    lease(store, "a")
+    store.record_forced(forced, "a")
+    store.drop_lease("a")
+    assert lease(store, "b") == forced
+
+
+def test_only_the_holder_of_the_lease_may_force(store: TokenStore) -> None:
+    lease(store, "a")
+    assert store.record_forced(ForcedRefreshes(day=1, count=1, at=NOW), "b") is False
+    store.drop_lease("a")
+    assert lease(store, "b") == NONE
 
 
 def test_a_keeper_that_fails_leaves_the_lease_to_the_next(store: TokenStore) -> None:

@@ -49,12 +49,18 @@ class Row:
             self.lease = (owner, until)
             return self.forced
 
-    def write(self, token: AccessToken, owner: str, forced: ForcedRefreshes) -> bool:
+    def record_forced(self, forced: ForcedRefreshes, owner: str) -> bool:
+        with self.lock:
+            ours = self.lease is not None and self.lease[0] == owner
+            self.forced = forced if ours else self.forced
+            return ours
+
+    def write(self, token: AccessToken, owner: str) -> bool:
         with self.lock:
             newer = self.token is None or self.token.requested_at < token.requested_at
             if not (self.lease and self.lease[0] == owner and newer):
                 return False
-            self.token, self.forced, self.lease = token, forced, None
+            self.token, self.lease = token, None
             return True
 
     def drop_lease(self, owner: str) -> None:
@@ -70,9 +76,12 @@ class Issuer:
     clock: Time
     value: str = "token-1"
     calls: list[bool] = field(default_factory=list)
+    forcing_fails: bool = False
 
     def issue(self, *, force: bool) -> AccessToken:
         self.calls.append(force)
+        if force and self.forcing_fails:
+            raise UnavailableError("busy")
         if force:
             self.value = f"forced-{len(self.calls)}"
         return AccessToken(self.value, self.clock.now, self.clock.now + 2 * HOUR)
@@ -137,6 +146,18 @@ def test_forcing_is_capped_per_day_and_spaced() -> None:
     with pytest.raises(UnavailableError):
         keeper(row, issuer, clock).refresh(fingerprint("dead"))
     assert issuer.calls == [False]
+    assert row.lease is None
+
+
+def test_a_forced_call_that_fails_counts_too() -> None:
+    clock = Time()
+    row = Row(AccessToken("dead", NOW - HOUR, NOW + HOUR))
+    issuer = Issuer(clock, value="dead", forcing_fails=True)
+    for _ in range(30):
+        with pytest.raises(UnavailableError):
+            keeper(row, issuer, clock).refresh(fingerprint("dead"))
+        clock.now += SECOND
+    assert issuer.calls.count(True) == 1
     assert row.lease is None
 
 

@@ -152,11 +152,20 @@ def test_at_its_age_limit_it_fails_as_expired_with_wechats_last_word(wait: Wait)
 
 
 def test_what_may_duplicate_is_tried_five_times_at_most() -> None:
-    for attempts in range(1, len(RISKY_DELAYS) + 1):
-        after = settle(message(attempts=attempts), NotSent(BUSY, Wait.RISKY), now=NOW)
+    after = message()
+    for _ in RISKY_DELAYS:
+        after = settle(after, NotSent(BUSY, Wait.RISKY), now=NOW)
         assert after.status is Status.QUEUED
-    last = settle(message(attempts=5), NotSent(BUSY, Wait.RISKY), now=NOW)
+    last = settle(after, NotSent(BUSY, Wait.RISKY), now=NOW)
     assert (last.status, last.failure) == (Status.FAILED, BUSY)
+
+
+def test_attempts_that_reached_nobody_take_nothing_from_the_risky_ones() -> None:
+    unreachable = message(attempts=6, guarantee=Guarantee.AT_LEAST_ONCE)
+    busy = settle(unreachable, NotSent(BUSY, Wait.RISKY), now=NOW)
+    assert busy.status is Status.QUEUED
+    assert delay_ms(Wait.RISKY, busy, NOW) == RISKY_DELAYS[0]
+    assert settle(busy, Unknown(CUT), now=NOW).status is Status.QUEUED
 
 
 @pytest.mark.parametrize("wait", [Wait.SHORT, Wait.NEXT_MINUTE, Wait.QUOTA])
@@ -175,7 +184,7 @@ def test_what_was_perhaps_sent_once_never_ends_as_failed() -> None:
 
 
 def test_at_least_once_stops_repeating_what_may_be_duplicates() -> None:
-    last = message(guarantee=Guarantee.AT_LEAST_ONCE, attempts=5)
+    last = message(guarantee=Guarantee.AT_LEAST_ONCE, risky_attempts=len(RISKY_DELAYS))
     assert settle(last, Unknown(CUT), now=NOW).status is Status.UNKNOWN
 
 
@@ -198,8 +207,8 @@ def test_unreachable_backs_off_to_a_minute() -> None:
 
 
 def test_risky_attempts_are_few_and_bridge_minutes() -> None:
-    delays = [delay_ms(Wait.RISKY, message(attempts=n), NOW) // SECOND for n in (1, 2, 3, 4, 9)]
-    assert delays == [1, 2, 30, 120, 120]
+    tried = [message(risky_attempts=number) for number in (1, 2, 3, 4)]
+    assert [delay_ms(Wait.RISKY, one, NOW) // SECOND for one in tried] == [1, 2, 30, 120]
 
 
 @pytest.mark.parametrize("into_the_minute", [0, 1, 30 * SECOND, MINUTE - 1])

@@ -85,8 +85,7 @@ class MessagesTable:
 
     def add(self, message: OutboundMessage) -> OutboundMessage:
         """Store a new message, or return the one that already has this id, unchanged."""
-        life = (self._retention_days or RECORD_DAYS) * DAY
-        item = {**_item(message), "expires_at_seconds": (message.accepted_at + life) // 1000}
+        item = {**_item(message), "expires_at_seconds": self._kept_until(message) // 1000}
         try:
             self._table.put(item, condition=_NEW, values={":now": self._clock() // 1000})
         except ConditionFailedError as failed:
@@ -177,6 +176,7 @@ class MessagesTable:
                     ":sending": Status.SENDING,
                     ":attempts": message.attempts,
                     ":perhaps_sent": int(message.perhaps_sent),
+                    ":risky_attempts": message.risky_attempts,
                 },
                 condition="#attempts = :attempts AND #status IN (:sending, :status)",
             )
@@ -186,6 +186,8 @@ class MessagesTable:
     def reopen(self, message: OutboundMessage) -> bool:
         """failed or unknown → accepted, with `message`'s `expires_at` and as many attempts.
 
+        Its record is kept until a day after that at least, so that it cannot vanish on its way.
+
         False when it is not that message any more: not settled, settled as sent, or another attempt
         was made since `message` was read. Its `overdue` time starts anew.
         """
@@ -194,11 +196,13 @@ class MessagesTable:
             self._table.update(
                 key,
                 "SET #status = :accepted, #settled_at = :never, #claimed_until = :never,"
-                " #expires_at = :expires_at, #unsettled = :shard, #due_at = :due_at",
+                " #risky_attempts = :never, #expires_at = :expires_at,"
+                " #expires_at_seconds = :kept, #unsettled = :shard, #due_at = :due_at",
                 {
                     ":accepted": Status.ACCEPTED,
                     ":never": 0,
                     ":expires_at": message.expires_at,
+                    ":kept": max(self._kept_until(message), message.expires_at + DAY) // 1000,
                     ":shard": _shard(key["id"]),
                     ":due_at": self._clock() + QUEUEING_MS,
                     ":failed": Status.FAILED,
@@ -306,6 +310,9 @@ class MessagesTable:
         )
         return Page([_entry(row) for row in rows], _next_cursor(end))
 
+    def _kept_until(self, message: OutboundMessage) -> int:
+        return message.accepted_at + (self._retention_days or RECORD_DAYS) * DAY
+
     def _expired(self, row: Attributes) -> bool:
         return bool(row["expires_at_seconds"] <= self._clock() // 1000)
 
@@ -351,6 +358,7 @@ def _item(message: OutboundMessage) -> dict[str, Value]:
         "failure": _failure_text(message.failure),
         "broadcast_id": message.broadcast_id,
         "perhaps_sent": int(message.perhaps_sent),
+        "risky_attempts": message.risky_attempts,
         "unsettled": _shard(item_id),
         "due_at": message.accepted_at + QUEUEING_MS,
     }
@@ -358,7 +366,7 @@ def _item(message: OutboundMessage) -> dict[str, Value]:
 
 def _outcome(message: OutboundMessage, *, keep_content: bool) -> str:
     """The change that records what became of an attempt."""
-    written = ["status", "claimed_until", "settled_at", "perhaps_sent"]
+    written = ["status", "claimed_until", "settled_at", "perhaps_sent", "risky_attempts"]
     removed = ["claim_id"]
     (written if message.failure else removed).append("failure")
     change = "SET " + ", ".join(f"#{name} = :{name}" for name in written)
@@ -391,7 +399,8 @@ def _message(row: Attributes) -> OutboundMessage:
         settled_at=row["settled_at"],
         failure=Failure(**from_text(failure)) if failure else None,
         broadcast_id=row.get("broadcast_id"),
-        perhaps_sent=bool(row.get("perhaps_sent")),
+        perhaps_sent=bool(row["perhaps_sent"]),
+        risky_attempts=row["risky_attempts"],
     )
 
 

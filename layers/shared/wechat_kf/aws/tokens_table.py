@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from wechat_kf.aws.dynamo import ConditionFailedError, Table
+from wechat_kf.aws.dynamo import ConditionFailedError, Table, Value
 from wechat_kf.domain.access_token import AccessToken, ForcedRefreshes
 
 
@@ -44,38 +45,40 @@ class TokensTable:
             at=row.get("forced_at", 0),
         )
 
-    def write(self, token: AccessToken, owner: str, forced: ForcedRefreshes) -> bool:
+    def record_forced(self, forced: ForcedRefreshes, owner: str) -> bool:
+        """Remember forced refreshes, if the lease is ours; else False."""
+        return self._update_leased(
+            "SET #forced_day = :day, #forced_count = :count, #forced_at = :at",
+            {":day": forced.day, ":count": forced.count, ":at": forced.at, ":me": owner},
+        )
+
+    def write(self, token: AccessToken, owner: str) -> bool:
         """Write the token if it is newer and the lease is ours, and end the lease; else False."""
+        return self._update_leased(
+            "SET #access_token = :token, #requested_at = :requested, #expires_at = :expires"
+            " REMOVE #lease_owner, #lease_until",
+            {
+                ":token": token.value,
+                ":requested": token.requested_at,
+                ":expires": token.expires_at,
+                ":me": owner,
+            },
+            "(attribute_not_exists(#requested_at) OR #requested_at < :requested)",
+        )
+
+    def drop_lease(self, owner: str) -> None:
+        """End our lease without a token; another's stays."""
+        self._update_leased("REMOVE #lease_owner, #lease_until", {":me": owner})
+
+    def _update_leased(
+        self, change: str, values: Mapping[str, Value], condition: str | None = None
+    ) -> bool:
+        """Change the row if the lease is `:me`'s, and `condition` holds; else False."""
+        ours = "#lease_owner = :me"
         try:
             self._table.update(
-                self._key,
-                "SET #access_token = :token, #requested_at = :requested, #expires_at = :expires,"
-                " #forced_day = :day, #forced_count = :count, #forced_at = :at"
-                " REMOVE #lease_owner, #lease_until",
-                {
-                    ":token": token.value,
-                    ":requested": token.requested_at,
-                    ":expires": token.expires_at,
-                    ":day": forced.day,
-                    ":count": forced.count,
-                    ":at": forced.at,
-                    ":me": owner,
-                },
-                condition="#lease_owner = :me"
-                " AND (attribute_not_exists(#requested_at) OR #requested_at < :requested)",
+                self._key, change, values, condition=f"{ours} AND {condition}" if condition else ours
             )
         except ConditionFailedError:
             return False
         return True
-
-    def drop_lease(self, owner: str) -> None:
-        """End our lease without a token; another's stays."""
-        try:
-            self._table.update(
-                self._key,
-                "REMOVE #lease_owner, #lease_until",
-                {":me": owner},
-                condition="#lease_owner = :me",
-            )
-        except ConditionFailedError:
-            return

@@ -81,7 +81,10 @@ class TokenStore(TokenReader, Protocol):
     def take_lease(self, owner: str, *, now: int, until: int) -> ForcedRefreshes | None:
         """One conditional write; None when somebody else holds the lease."""
 
-    def write(self, token: AccessToken, owner: str, forced: ForcedRefreshes) -> bool:
+    def record_forced(self, forced: ForcedRefreshes, owner: str) -> bool:
+        """Remember forced refreshes, if the lease is ours; else False."""
+
+    def write(self, token: AccessToken, owner: str) -> bool:
         """Write the token if it is newer and the lease is ours, and end the lease; else False."""
 
     def drop_lease(self, owner: str) -> None:
@@ -189,19 +192,20 @@ class TokenKeeper:
         try:
             if self._good(refused, margin):  # it came between our look and our lease
                 return
-            token, forced = self._issue(refused, forced)
-            written = self.store.write(token, self.owner, forced)
+            token = self._issue(refused, forced)
+            written = self.store.write(token, self.owner)
         finally:
             if not written:
                 self.store.drop_lease(self.owner)
 
-    def _issue(
-        self, refused: str | None, forced: ForcedRefreshes
-    ) -> tuple[AccessToken, ForcedRefreshes]:
+    def _issue(self, refused: str | None, forced: ForcedRefreshes) -> AccessToken:
         token = self.issuer.issue(force=False)
         if token.fingerprint != refused:
-            return token, forced
+            return token
         now = self.clock()
         if not forced.allowed(now):
             raise UnavailableError("WeChat hands out a token that it refuses; not forced again yet")
-        return self.issuer.issue(force=True), forced.counted(now)
+        # Counted before the call: one that fails, or whose answer is lost, counts at WeChat too.
+        if not self.store.record_forced(forced.counted(now), self.owner):
+            raise UnavailableError("another worker is refreshing the token")
+        return self.issuer.issue(force=True)

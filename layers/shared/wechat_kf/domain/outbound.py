@@ -122,6 +122,8 @@ class OutboundMessage:
     broadcast_id: str | None = None
     perhaps_sent: bool = False
     """An earlier attempt's outcome is unknown: whatever comes, we cannot say it was not sent."""
+    risky_attempts: int = 0
+    """Of the attempts, those that may have reached the buyer although they did not succeed."""
 
     @property
     def conversation(self) -> str:
@@ -208,8 +210,10 @@ def settle(message: OutboundMessage, outcome: Outcome, *, now: int) -> OutboundM
 def _again(message: OutboundMessage, failure: Failure, wait: Wait, now: int) -> OutboundMessage:
     if now >= message.expires_at:
         return _give_up(message, _expired(failure), now)
-    if wait is Wait.RISKY and message.attempts > len(RISKY_DELAYS):
-        return _give_up(message, failure, now)
+    if wait is Wait.RISKY:
+        message = replace(message, risky_attempts=message.risky_attempts + 1)
+        if message.risky_attempts > len(RISKY_DELAYS):
+            return _give_up(message, failure, now)
     return replace(message, status=Status.QUEUED, claimed_until=0, failure=failure)
 
 
@@ -239,12 +243,11 @@ def delay_ms(wait: Wait, message: OutboundMessage, now: int) -> int:
     A limit of the whole account adds up to ten seconds that differ from conversation to
     conversation, so that not all come back in the same second.
     """
-    tried = max(1, message.attempts)
     match wait:
         case Wait.SHORT:
-            return min(SECOND << min(tried - 1, 10), LONGEST_SHORT_DELAY)
+            return min(SECOND << min(max(1, message.attempts) - 1, 10), LONGEST_SHORT_DELAY)
         case Wait.RISKY:
-            return RISKY_DELAYS[min(tried, len(RISKY_DELAYS)) - 1]
+            return RISKY_DELAYS[message.risky_attempts - 1]
         case Wait.NEXT_MINUTE | Wait.QUOTA:
             return pause_ms(wait, now) + zlib.crc32(message.conversation.encode()) % SPREAD
 

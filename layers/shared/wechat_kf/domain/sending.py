@@ -75,7 +75,7 @@ class Acceptance:
         return self._queued(message)
 
     def retry(self, business_id: str, message_id: str) -> OutboundMessage:
-        """Send a failed or unknown message again, with a new age limit and its attempts kept.
+        """Send a failed or unknown message again, within new limits and with its attempts kept.
 
         For an unknown one the caller accepts a duplicate by asking.
 
@@ -95,6 +95,7 @@ class Acceptance:
             status=Status.ACCEPTED,
             settled_at=0,
             claimed_until=0,
+            risky_attempts=0,
             expires_at=self.clock() + self.max_age_ms,
         )
         if not self.store.reopen(again):
