@@ -23,8 +23,10 @@ from wechat_kf.observability import logger
 WORKERS = 5
 """Conversations sent to side by side; with OutboundConcurrency it bounds the calls at one time."""
 
-ATTEMPT_MS = 15_000
-"""What one attempt may take: an attempt that could be cut off by the time limit is not begun."""
+ATTEMPT_MS = 24_000
+"""What one attempt may take that sends nothing: 7 s for a token, 16 s to connect in vain (two hosts
+of four addresses, 2 s each), a second for the table. It is not begun with less time: cut off by the
+time limit, it would end as `unknown`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import ipaddress
 import ssl
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,13 +25,14 @@ from tests.unit.wechat.client_loopback import (
     listening_socket,
     reset,
 )
-from wechat_kf.wechat import operations
+from wechat_kf.wechat import operations, session
 from wechat_kf.wechat.errors import (
     InvalidInputError,
     MalformedReplyError,
     Retry,
     TransportError,
 )
+from wechat_kf.wechat.session import IDLE_SECONDS
 from wechat_kf.wechat.transport import MAX_REPLY_BYTES, Call, Timeouts, Transport
 
 QUICK = Timeouts(connect=0.3, read=0.3, reply=0.3)
@@ -192,15 +194,43 @@ def test_connections_are_reused(wechat: LoopbackWeChat, transport: Transport) ->
     assert wechat.connections == 1
 
 
-def test_connections_that_were_idle_for_long_are_not_reused(wechat: LoopbackWeChat) -> None:
+@pytest.fixture
+def idle_clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
     clock = ManualClock()
-    transport = Transport([wechat.origin], QUICK, clock=clock)
+    monkeypatch.setattr(session, "now", clock)
+    return clock
+
+
+def two_at_once(wechat: LoopbackWeChat, transport: Transport) -> None:
+    wechat.answer(SEND.path, *[Reply(b'{"errcode":0}', ending="drip")] * 2)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(transport.send, [SEND_CALL] * 2))
+
+
+def test_connections_that_were_idle_for_long_are_not_reused(
+    wechat: LoopbackWeChat, transport: Transport, idle_clock: ManualClock
+) -> None:
     transport.send(SEND_CALL)
 
-    clock.now += 60
+    idle_clock.now += IDLE_SECONDS + 1
     transport.send(SEND_CALL)
 
     assert wechat.connections == 2
+
+
+def test_one_busy_connection_does_not_keep_the_idle_ones_alive(
+    wechat: LoopbackWeChat, idle_clock: ManualClock
+) -> None:
+    transport = Transport([wechat.origin], Timeouts(reply=5))
+    two_at_once(wechat, transport)
+    for _ in range(5):
+        idle_clock.now += IDLE_SECONDS / 2
+        transport.send(SEND_CALL)
+    assert wechat.connections == 2
+
+    two_at_once(wechat, transport)
+
+    assert wechat.connections == 3
 
 
 # Several hosts

@@ -8,6 +8,8 @@ from typing import Any
 from wechat_kf.aws.dynamo import ConditionFailedError, Table, Value
 from wechat_kf.domain.access_token import AccessToken, ForcedRefreshes
 
+_OURS = "#lease_owner = :me"
+
 
 class TokensTable:
     """Implements `TokenStore` (and so `TokenReader`). Key: `app_id`."""
@@ -63,7 +65,7 @@ class TokensTable:
                 ":expires": token.expires_at,
                 ":me": owner,
             },
-            "(attribute_not_exists(#requested_at) OR #requested_at < :requested)",
+            f"{_OURS} AND (attribute_not_exists(#requested_at) OR #requested_at < :requested)",
         )
 
     def drop_lease(self, owner: str) -> None:
@@ -71,14 +73,11 @@ class TokensTable:
         self._update_leased("REMOVE #lease_owner, #lease_until", {":me": owner})
 
     def _update_leased(
-        self, change: str, values: Mapping[str, Value], condition: str | None = None
+        self, change: str, values: Mapping[str, Value], condition: str = _OURS
     ) -> bool:
-        """Change the row if the lease is `:me`'s, and `condition` holds; else False."""
-        ours = "#lease_owner = :me"
+        """Change the row if `condition` holds; else False."""
         try:
-            self._table.update(
-                self._key, change, values, condition=f"{ours} AND {condition}" if condition else ours
-            )
+            self._table.update(self._key, change, values, condition=condition)
         except ConditionFailedError:
             return False
         return True

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from time import time as now  # a monotonic clock may stop in a frozen function
 from typing import Any
 
 import requests
@@ -32,14 +33,32 @@ def new_session() -> requests.Session:
     return session
 
 
-class _AllOrNothingConnect:
-    """Lets every failure up to and including the TLS handshake count as "could not connect".
+IDLE_SECONDS = 15.0
 
-    urllib3 reports a connection that is reset during the handshake in the same way as one that
-    is reset after the request went out. Only the first of the two is certainly not sent.
+
+class _CertainConnection:
+    """Leaves as few calls as possible in doubt about whether they were sent.
+
+    Every failure up to and including the TLS handshake counts as "could not connect": urllib3
+    reports a connection that is reset during the handshake in the same way as one that is reset
+    after the request went out, and only the first of the two is certainly not sent.
+
+    A connection that was idle for longer than `IDLE_SECONDS` is made anew: a function that was
+    frozen between two events, or needed fewer connections for a while, holds some that are dead.
     """
 
     debuglevel = 0  # http.client's debug print would show the path with the access token
+    _used_at = 0.0
+
+    @property
+    def is_connected(self) -> bool:
+        """The pool asks before it uses a connection again."""
+        connected: bool = super().is_connected  # type: ignore[misc]
+        return connected and now() - self._used_at <= IDLE_SECONDS
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        self._used_at = now()
+        super().request(*args, **kwargs)  # type: ignore[misc]
 
     def connect(self) -> None:
         try:
@@ -51,11 +70,11 @@ class _AllOrNothingConnect:
         raise NewConnectionError(self, reason)  # type: ignore[arg-type]
 
 
-class _HttpConnection(_AllOrNothingConnect, HTTPConnection):
+class _HttpConnection(_CertainConnection, HTTPConnection):
     pass
 
 
-class _HttpsConnection(_AllOrNothingConnect, HTTPSConnection):
+class _HttpsConnection(_CertainConnection, HTTPSConnection):
     pass
 
 

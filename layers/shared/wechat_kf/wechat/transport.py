@@ -30,7 +30,6 @@ MAX_REPLY_BYTES = 10 * 1024 * 1024
 
 _CHUNK_BYTES = 64 * 1024
 _DETOUR_SECONDS = 60.0
-_IDLE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,6 @@ class Transport:
         self._clock = clock
         self._preferred = self._hosts[0]
         self._preferred_since = clock()
-        self._last_used = clock()
         self._session = new_session()
 
     def send(self, call: Call) -> HttpReply:
@@ -105,7 +103,6 @@ class Transport:
         Raises ``TransportError`` when no complete reply came, ``MalformedReplyError`` when the
         reply is larger than ``MAX_REPLY_BYTES``.
         """
-        self._drop_idle_connections()
         for host in self._hosts_in_order():
             outcome = self._attempt(host, call)
             if isinstance(outcome, HttpReply):
@@ -164,17 +161,6 @@ class Transport:
     def _prefer(self, host: str) -> None:
         if host != self._preferred:
             self._preferred, self._preferred_since = host, self._clock()
-
-    def _drop_idle_connections(self) -> None:
-        """Begin anew after a pause.
-
-        A function that was frozen between two events wakes up with connections that are long
-        dead. Using one would end a send as "perhaps sent" although nothing ever left.
-        """
-        now = self._clock()
-        if now - self._last_used > _IDLE_SECONDS:
-            self._session.close()
-        self._last_used = now
 
 
 def _body_arguments(call: Call) -> dict[str, Any]:
