@@ -22,6 +22,10 @@ from wechat_kf.domain.welcome import WELCOME_LIFE_MS, Welcome
 from wechat_kf.errors import UnavailableError
 from wechat_kf.observability import count, logger
 
+EVENT_MS = 10_000
+"""What fanning one event out may take: two writes that are throttled to the end, with their pauses.
+A batch that has less left gives the rest back, rather than being cut off with what it has done."""
+
 
 @dataclass(frozen=True, slots=True)
 class InboundSettings:
@@ -68,7 +72,13 @@ WELCOME = Welcome(
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """A batch of the inbound queue; reports what must come again."""
-    return process_fifo_batch(event, fan_out, queue=QUEUE, logger=logger)
+    return process_fifo_batch(
+        event,
+        fan_out,
+        queue=QUEUE,
+        logger=logger,
+        has_time=lambda: context.get_remaining_time_in_millis() > EVENT_MS,
+    )
 
 
 def fan_out(record: Record) -> None:
