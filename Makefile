@@ -61,7 +61,7 @@ import: $(READY) ## register merchants from FILE=merchants.csv on the stack of .
 	@$(BIN)/python -m cli.import_merchants $(FILE) $(ARGS)
 
 .PHONY: replay
-replay: $(READY) ## count dead letters, or put them back in line (ARGS="deliveries --dry-run"; see --help)
+replay: $(READY) ## count dead letters, put them back in line, or discard them (ARGS="deliveries --dry-run"; see --help)
 	@exec $(BIN)/python -m cli.replay $(ARGS)
 
 .PHONY: test
@@ -135,11 +135,21 @@ doctor: $(READY) ## check a stack, local or deployed (ARGS="--stack-name NAME --
 	@$(BIN)/python -m cli.doctor $(ARGS)
 
 # One cache per architecture: SAM's cache key knows the layer's files, not what they were built for.
+# The built template takes no other Architecture than its layer's: CloudFormation refuses the other one,
+# which would fail at the first import.
+BUILT := .aws-sam/build
+PIN = /^    - /d; s/^    AllowedValues:.*/    AllowedValues: [$(ARCHITECTURE)]/; s/^    Default:.*/    Default: $(ARCHITECTURE)/
 .PHONY: build
 build: $(READY) ## what `sam deploy` needs (ARCHITECTURE=arm64|x86_64)
 	@MAKEFLAGS= PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON="$(CURDIR)/$(BIN)/python" LAYER_ARCHITECTURE=$(ARCHITECTURE) \
 		AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} SAM_CLI_TELEMETRY=0 \
 		$(BIN)/sam build --cached --cache-dir .aws-sam/cache-$(ARCHITECTURE)
+	@sed -i.bak '/^  Architecture:/,/^    Default:/{ $(PIN); }' $(BUILT)/template.yaml
+	@grep -qx '    AllowedValues: .$(ARCHITECTURE).' $(BUILT)/template.yaml \
+		|| { echo "the built template could not be bound to $(ARCHITECTURE)"; exit 1; }
+	@find -L $(BUILT)/SharedLayer -name '*.pyc' | grep -q . \
+		|| echo "WARNING: the layer has no byte code, for no python3.13 could be run: every cold start" \
+		"compiles it anew. To mend it, put python3.13 on PATH, rm -r .aws-sam, and build again."
 
 .PHONY: clean
 clean: ## stop the stacks and remove everything that was made here

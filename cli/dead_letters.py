@@ -21,7 +21,7 @@ RECEIVED_TOO_OFTEN = "received too often"
 """The reason of those that SQS itself moved: our code never came to an end with them."""
 
 UNREADABLE = "unreadable"
-"""The event type of those whose body is none of ours: they stay where they are."""
+"""The event type of those whose body is none of ours: they cannot be put back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +116,13 @@ class Filter:
     subscription_id: str | None = None
     dead_before: int | None = None
     dead_after: int | None = None
+    unreadable: bool = False
+    """Whether those that are none of ours may be wanted: only to be deleted, nothing else helps."""
 
     def wants(self, letter: DeadLetter) -> bool:
-        """An unreadable one is never wanted: nobody could do anything with it."""
         facts = letter.facts
         return (
-            letter.readable
+            (letter.readable or self.unreadable)
             and letter.reason.startswith(self.reason or "")
             and facts.event_type.startswith(self.event_type or "")
             and self.business_id in (None, facts.business_id)

@@ -1,12 +1,15 @@
-"""Look at dead letters, and put them back in line. Works in every region: no AWS redrive is used.
+"""Look at dead letters, put them back in line, or discard them. Works in every region: no AWS
+redrive is used.
 
     python -m cli.replay --stack wechat-kf                                  how many there are
     python -m cli.replay deliveries --stack wechat-kf --dry-run             which, and why
     python -m cli.replay deliveries --stack wechat-kf --reason expired      put these back
+    python -m cli.replay broadcasts --stack wechat-kf --reason invalid_request --discard
+                                                                            delete these
 
 Without --stack the local stack is meant. Each one is sent first and deleted then, in the order of
-its conversation: none is lost, and an interrupted replay can be repeated. Nothing that customers
-wrote is shown.
+its conversation: none is lost, and an interrupted replay can be repeated. What is discarded is gone
+for ever: it asks before. Nothing that customers wrote is shown.
 """
 
 from __future__ import annotations
@@ -48,7 +51,7 @@ class Tally:
     looked_at: int = 0
     unreadable: int = 0
     chosen: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By reason and event type; of a dry run: what would be put back."""
+    """By reason and event type; of a dry run: what would be put back, or discarded."""
 
     behind: int = 0
     """Not looked at: they stand behind others of their conversation that stay."""
@@ -63,7 +66,7 @@ def _silent(letter: DeadLetter, tally: Tally) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Moves dead letters of one queue back into it."""
+    """Moves dead letters of one queue back into it, or deletes them."""
 
     sqs: Any
     kind: QueueKind
@@ -79,14 +82,16 @@ class Replay:
         *,
         limit: int | None = None,
         dry_run: bool = False,
+        discard: bool = False,
         progress: Progress = _silent,
     ) -> Tally:
-        """Put back what is wanted, `limit` at most; `progress` is told of each one chosen.
+        """Put back, or delete, what is wanted, `limit` at most; `progress` is told of each of them.
 
         What failed again since this run began is left: it would go round in circles. Raises
         botocore's errors; repeating the run is safe then.
         """
-        run = _Run(self, wanted, sys.maxsize if limit is None else limit, dry_run, progress)
+        act = None if dry_run else self.delete if discard else self.put_back
+        run = _Run(act, wanted, sys.maxsize if limit is None else limit, progress)
         started = self.clock()
         try:
             while received := self._receive():
@@ -103,6 +108,10 @@ class Replay:
     def put_back(self, letter: DeadLetter) -> None:
         """Send, then delete: after a crash in between the same one is sent again, none is lost."""
         self.sqs.send_message(QueueUrl=self.queue_url, **self.kind.entry(letter, self.clock()))
+        self.delete(letter)
+
+    def delete(self, letter: DeadLetter) -> None:
+        """For ever."""
         self.sqs.delete_message(QueueUrl=self.dead_letters_url, ReceiptHandle=letter.receipt_handle)
 
     def count(self) -> int:
@@ -142,10 +151,11 @@ class Replay:
 class _Run:
     """One run of a replay: what it has seen, and what it holds, to be given back in the end."""
 
-    replay: Replay
+    act: Callable[[DeadLetter], None] | None
+    """What is done to what is wanted; None in a dry run."""
+
     wanted: Filter
     limit: int
-    dry_run: bool
     progress: Progress
     tally: Tally = field(default_factory=Tally)
     seen: set[str] = field(default_factory=set)
@@ -163,16 +173,17 @@ class _Run:
         return new
 
     def take(self, letter: DeadLetter, started: int) -> None:
-        """Put it back, or leave it: also what failed again since `started`."""
+        """Act on it, or leave it: also what failed again since `started`."""
         self.tally.looked_at += 1
-        self.tally.unreadable += not letter.readable
         wanted = self.wanted.wants(letter) and letter.dead_since <= started and not self.full
-        if wanted and not self.dry_run:
-            self.replay.put_back(letter)
+        if wanted and self.act:
+            self.act(letter)
             del self.held[letter.message_id]
         if wanted:
             self.tally.chosen[letter.reason, letter.facts.event_type] += 1
             self.progress(letter, self.tally)
+        elif not letter.readable:
+            self.tally.unreadable += 1
 
 
 def replays(stack: str | None, region: str | None, kinds: Sequence[QueueKind]) -> list[Replay]:
@@ -200,7 +211,10 @@ def _replays(sqs: Any, outputs: Mapping[str, str], kinds: Sequence[QueueKind]) -
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.discard and options.queue is None:
+        parser.error("--discard needs a queue")
     kinds = [KINDS[options.queue]] if options.queue else list(KINDS.values())
     try:
         found = replays(options.stack, options.region, kinds)
@@ -233,11 +247,35 @@ def _replay(replay: Replay, options: argparse.Namespace) -> int:
         subscription_id=options.subscription,
         dead_before=now - options.older_than if options.older_than else None,
         dead_after=now - options.newer_than if options.newer_than else None,
+        unreadable=options.discard,
     )
-    show = _list_line if options.dry_run else _progress(replay.count())
-    tally = replay.run(wanted, limit=options.limit, dry_run=options.dry_run, progress=show)
-    print(summary(tally, dry_run=options.dry_run))
+    total = replay.count()
+    if options.discard and not options.dry_run and not (options.yes or _agreed(replay, total)):
+        print("nothing was deleted", file=sys.stderr)
+        return STOPPED
+    done = "discarded" if options.discard else "put back"
+    tally = replay.run(
+        wanted,
+        limit=options.limit,
+        dry_run=options.dry_run,
+        discard=options.discard,
+        progress=_list_line if options.dry_run else _progress(done, total),
+    )
+    print(summary(tally, dry_run=options.dry_run, done=done))
     return DONE
+
+
+def _agreed(replay: Replay, total: int) -> bool:
+    """Whether somebody at the terminal wants them gone; nobody there is no."""
+    name = replay.kind.name
+    print(
+        f"{name} has {total} dead letters; those that fit will be deleted for ever.\n"
+        f"Look at them first with --dry-run. Delete? Type {name}: ",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
+    return sys.stdin.readline().strip() == name
 
 
 def _list_line(letter: DeadLetter, tally: Tally) -> None:
@@ -246,25 +284,25 @@ def _list_line(letter: DeadLetter, tally: Tally) -> None:
     print(rfc3339(letter.dead_since), letter.reason, *(name or "-" for name in names), sep="  ")
 
 
-def _progress(total: int) -> Progress:
+def _progress(what: str, total: int) -> Progress:
     """A line on the terminal that grows; elsewhere one line for every hundred."""
     terminal = sys.stderr.isatty()
 
     def show(letter: DeadLetter, tally: Tally) -> None:
         done = tally.chosen.total()
         if terminal:
-            print(f"\rput back {done} of {total} at most", end="", file=sys.stderr)
+            print(f"\r{what} {done} of {total} at most", end="", file=sys.stderr)
         elif done % 100 == 0:
-            print(f"put back {done} of {total} at most", file=sys.stderr)
+            print(f"{what} {done} of {total} at most", file=sys.stderr)
 
     return show
 
 
-def summary(tally: Tally, *, dry_run: bool) -> str:
-    """What was, or would be, put back, and what stays."""
+def summary(tally: Tally, *, dry_run: bool, done: str = "put back") -> str:
+    """What was, or would be, put back (or whatever was `done`), and what stays."""
     chosen = tally.chosen.total()
-    done = "would be put back" if dry_run else "put back"
-    lines = [f"\n{chosen} {done}, of {tally.looked_at} looked at"]
+    told = f"would be {done}" if dry_run else done
+    lines = [f"\n{chosen} {told}, of {tally.looked_at} looked at"]
     lines += [
         f"{count:>7}  {reason}  {event_type}"
         for (reason, event_type), count in sorted(tally.chosen.items())
@@ -274,7 +312,7 @@ def summary(tally: Tally, *, dry_run: bool) -> str:
     if tally.behind:
         lines.append(f"{tally.behind} not looked at: they stand behind ten of their conversation")
     if dry_run:
-        lines.append("nothing was moved: a dry run")
+        lines.append("nothing was changed: a dry run")
     return "\n".join(lines)
 
 
@@ -300,7 +338,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("queue", nargs="?", choices=list(KINDS), help="left out: count them all")
     parser.add_argument("--stack", help="name of the CloudFormation stack (the local one)")
     parser.add_argument("--region", help="of the stack, if it is not your usual one")
-    parser.add_argument("--dry-run", action="store_true", help="list them, and move nothing")
+    parser.add_argument("--dry-run", action="store_true", help="list them, and change nothing")
+    parser.add_argument(
+        "--discard",
+        action="store_true",
+        help="delete them for ever, the unreadable ones that fit included; asks before",
+    )
+    parser.add_argument("--yes", action="store_true", help="with --discard: do not ask")
     parser.add_argument("--reason", help="only those whose reason begins so")
     parser.add_argument("--type", help="only events whose type begins so")
     parser.add_argument("--business-id", help="only this merchant's; 0 is the main account")

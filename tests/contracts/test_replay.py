@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from botocore.exceptions import ClientError
 from cli.dead_letters import KINDS, RECEIVED_TOO_OFTEN, Filter
 from cli.replay import Replay, Tally, main, summary
 from tests.contracts.aws_resources import Resources
+from wechat_kf.aws.broadcast_queue import BroadcastDeadLetters
 from wechat_kf.aws.queues import DeadLetterSqsQueue, delivery_from_body, event_to_body
 from wechat_kf.domain.clock import HOUR, MINUTE, now_ms
 from wechat_kf.domain.delivery import Delivery
@@ -240,6 +242,64 @@ def test_what_is_none_of_ours_stays(house: House) -> None:
     )
     tally = house.run()
     assert (tally.unreadable, tally.chosen.total(), house.dead()) == (1, 0, 1)
+
+
+def test_what_is_discarded_is_gone_and_the_rest_stays(house: House) -> None:
+    house.dies(delivery("e1", "anna"), reason="disabled")
+    house.dies(delivery("e2", "ben"))
+
+    assert house.run(Filter(reason="disabled"), discard=True, dry_run=True).chosen.total() == 1
+    assert house.dead() == 2
+    tally = house.run(Filter(reason="disabled"), discard=True)
+
+    assert tally.chosen == {("disabled", EventType.MESSAGE_RECEIVED): 1}
+    assert house.waiting() == []
+    assert house.run(ALL, dry_run=True).chosen.total() == 1
+
+
+def test_what_is_none_of_ours_can_be_discarded(sqs: Any) -> None:
+    """Broken broadcasts are dead-lettered as they came: nothing else gets rid of them."""
+    dead, queue = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("b-dead", "b"))
+    BroadcastDeadLetters(sqs, dead).put("not JSON", "invalid_request: not JSON")
+    replay = at_once("broadcasts", sqs, dead, queue)
+
+    assert replay.run(Filter(business_id="7", unreadable=True), discard=True).unreadable == 1
+    tally = replay.run(Filter(reason="invalid_request", unreadable=True), discard=True)
+
+    assert (tally.chosen.total(), tally.unreadable, replay.count()) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "typed", "exit_code_and_left"),
+    [
+        ([], "", (130, 2)),
+        ([], "yes\n", (130, 2)),
+        ([], "deliveries\n", (0, 1)),
+        (["--yes"], "", (0, 1)),
+        (["--dry-run"], "", (0, 2)),
+    ],
+)
+def test_the_command_asks_before_it_discards(
+    house: House,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    typed: str,
+    exit_code_and_left: tuple[int, int],
+) -> None:
+    house.dies(delivery("e1"), reason="disabled")
+    house.dies(delivery("e2", "ben"))
+    replay = at_once("deliveries", house.sqs, house.dead_url, house.queue_url)
+    monkeypatch.setattr("cli.replay.replays", lambda *_: [replay])
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+
+    exit_code = main(["deliveries", "--discard", "--reason", "disabled", *options])
+
+    assert (exit_code, house.dead()) == exit_code_and_left
+
+
+def test_no_queue_is_discarded_by_leaving_its_name_out() -> None:
+    with pytest.raises(SystemExit):
+        main(["--discard"])
 
 
 def test_inbound_and_outbound_go_back_as_they_were(sqs: Any, resources: Resources) -> None:
