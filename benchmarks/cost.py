@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from benchmarks.measure import Section
+from local.template_file import read_template
 
 MILLION = 1_000_000
 HOURS_A_MONTH = 730
@@ -60,6 +61,7 @@ class Prices:
     secret_month: float
     alarm_month: float
     metric_month: float
+    dashboard_month: float
     server_hour: float
     balancer_hour: float
     balancer_unit_hour: float
@@ -89,6 +91,7 @@ US_EAST_1 = Prices(
     secret_month=0.40,  # aws.amazon.com/secrets-manager/pricing
     alarm_month=0.10,
     metric_month=0.30,
+    dashboard_month=3.00,
     server_hour=0.0168,  # aws.amazon.com/ec2/pricing/on-demand: t4g.small, Linux
     balancer_hour=0.0225,  # aws.amazon.com/elasticloadbalancing/pricing: Application
     balancer_unit_hour=0.008,
@@ -107,9 +110,23 @@ for the subscriber's answer, 150 ms for WeChat's."""
 LOG_KB = 0.6
 """Per invocation: our line, and Lambda's own three."""
 
-ALARMS, METRICS, SECRETS = 23, 26, 2
-POLLERS, QUEUES = 5, 4
+METRICS = 26
+"""Assumed: as many of our own are counted all month. One that is not counted costs nothing; those
+of watched merchants come on top."""
+
+POLLERS = 5
 """Lambda asks each queue with five long polls of 20 s, also when nothing happens."""
+
+
+def _in_template(kind: str) -> int:
+    return sum(one["Type"] == kind for one in read_template()["Resources"].values())
+
+
+ALARMS = _in_template("AWS::CloudWatch::Alarm")
+DASHBOARDS = _in_template("AWS::CloudWatch::Dashboard")
+SECRETS = _in_template("AWS::SecretsManager::Secret")
+QUEUES = _in_template("AWS::SQS::Queue") // 2
+"""Each has a second one for its dead letters, which nobody polls."""
 
 # -- what one message uses
 
@@ -170,7 +187,7 @@ IDLE = (
 def month(prices: Prices, received: float, sent: float) -> float:
     """What the bundle costs in a month with so many messages."""
     standing = SECRETS * prices.secret_month + ALARMS * prices.alarm_month
-    standing += METRICS * prices.metric_month
+    standing += METRICS * prices.metric_month + DASHBOARDS * prices.dashboard_month
     return standing + prices.of(IDLE + RECEIVED.times(received) + SENT.times(sent))
 
 
@@ -241,7 +258,11 @@ def _part(usage: Usage, names: Sequence[str]) -> float:
 
 
 def _months() -> Section:
-    note = "The standing part is alarms, metrics, secrets, and Lambda's polling of quiet queues."
+    note = (
+        "The standing part is alarms, metrics, secrets, the dashboard, and Lambda's polling of "
+        "quiet queues. Not in it: storage of tables, backups and logs, a NAT gateway, and what "
+        "else docs/cost.md names."
+    )
     rows = [
         [
             f"{received:,} + {sent:,}",

@@ -114,6 +114,17 @@ def test_what_our_own_alarms_watch_is_counted_by_that_function(template: Templat
         assert over(alarm)["service"] in services
 
 
+def test_an_alarm_hears_every_function_that_counts_what_it_watches(template: Template) -> None:
+    own = [a for a in alarms(template).values() if a["Namespace"] == {"Ref": "AWS::StackName"}]
+    heard = {(alarm["MetricName"], over(alarm)["service"]) for alarm in own}
+    for function in template.functions.values():
+        sources = (ROOT / function["CodeUri"]).glob("*.py")
+        code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+        service = function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
+        counted = {(metric, service) for metric in re.findall(r'count\("(\w+)"', code)}
+        assert {one for one in counted if one[0] in dict(heard)} <= heard, service
+
+
 def test_the_dashboard_shows_what_is_counted(template: Template) -> None:
     (dashboard,) = template.resources("AWS::CloudWatch::Dashboard").values()
     widgets = json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"]

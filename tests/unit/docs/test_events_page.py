@@ -16,6 +16,7 @@ from wechat_kf.domain.clock import HOUR
 from wechat_kf.domain.delivery import LONGEST_BACKOFF_MS, RETENTION_MS
 from wechat_kf.domain.event import Event, EventType
 from wechat_kf.domain.subscribing import SECRET_OVERLAP_MS, new_secret
+from wechat_kf.http.merchant_models import MerchantResponse
 
 PAGE = (Path(__file__).parents[3] / "docs" / "events.md").read_text(encoding="utf-8")
 
@@ -36,6 +37,11 @@ def test_every_type_has_an_example_and_a_heading() -> None:
 @pytest.mark.parametrize("document", EVENTS, ids=lambda document: document["type"])
 def test_an_example_is_an_event_of_ours(document: dict[str, Any]) -> None:
     assert Event.from_cloudevent(document).to_cloudevent() == document
+
+
+def test_a_changed_merchant_is_shown_as_the_api_shows_it() -> None:
+    (changed,) = (one for one in EVENTS if one["type"] == EventType.MERCHANT_CHANGED)
+    assert set(changed["data"]) == set(MerchantResponse.model_fields)
 
 
 def test_the_python_verifies_what_it_should() -> None:

@@ -48,6 +48,9 @@ def test_a_new_merchant_is_announced_as_it_is(house: House) -> None:
         "icon_url": "",
         "external_id": "m-1",
         "status": "active",
+        "welcome_message": None,
+        "created_at": "1970-01-01T00:00:00.001Z",
+        "updated_at": "1970-01-01T00:00:00.005Z",
     }
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
+from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.paging import Page
 from wechat_kf.errors import ConflictError, NotFoundError
 
@@ -70,6 +71,21 @@ class Merchant:
     def mirroring(self, entry: DirectoryEntry) -> Merchant:
         """This record with the nickname and icon that WeChat has."""
         return replace(self, nickname=entry.nickname, icon_url=entry.icon_url)
+
+
+def merchant_document(merchant: Merchant) -> dict[str, Any]:
+    """The merchant as callers and subscribers see it."""
+    return {
+        "business_id": merchant.business_id,
+        "account_name": merchant.account_name,
+        "nickname": merchant.nickname,
+        "icon_url": merchant.icon_url,
+        "external_id": merchant.external_id,
+        "status": str(merchant.status),
+        "welcome_message": merchant.welcome_message,
+        "created_at": rfc3339(merchant.created_at),
+        "updated_at": rfc3339(merchant.updated_at),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 
 from wechat_kf.domain.event import Event, EventType
-from wechat_kf.domain.merchant import Merchant, MerchantStore
+from wechat_kf.domain.merchant import Merchant, MerchantStore, merchant_document
 from wechat_kf.domain.outbound import EventQueue
 from wechat_kf.domain.paging import Page
 from wechat_kf.errors import UnavailableError
@@ -22,14 +22,7 @@ def changed_event(merchant: Merchant, app_id: str) -> Event:
         business_id=merchant.business_id,
         openid=merchant.business_id,
         at_ms=merchant.updated_at,
-        data={
-            "business_id": merchant.business_id,
-            "account_name": merchant.account_name,
-            "nickname": merchant.nickname,
-            "icon_url": merchant.icon_url,
-            "external_id": merchant.external_id,
-            "status": str(merchant.status),
-        },
+        data=merchant_document(merchant),
     )
 
 

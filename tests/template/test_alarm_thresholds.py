@@ -1,0 +1,34 @@
+"""When an alarm rings is written in the handbook as the template has it, in both languages."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.template.conftest import Template
+
+DOCS = Path(__file__).parents[2] / "docs"
+ROW = re.compile(r"^\| `([…A-Za-z]+)` \| `([^`]+)` \|", re.MULTILINE)
+
+
+def thresholds(page: Path) -> list[tuple[str, str]]:
+    """(alarm, or the end of the names of several; when it rings) of each row."""
+    return ROW.findall(page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", ["operations.md", "zh-CN/operations.md"])
+def test_the_handbook_says_when_each_alarm_rings(template: Template, page: str) -> None:
+    alarms = template.resources("AWS::CloudWatch::Alarm")
+    explained: set[str] = set()
+    for name, told in thresholds(DOCS / page):
+        meant = {
+            alarm: facts
+            for alarm, facts in alarms.items()
+            if alarm == f"{name}Alarm" or (name[0] == "…" and alarm.endswith(f"{name[1:]}Alarm"))
+        }
+        assert meant, name
+        for alarm, facts in meant.items():
+            minutes, periods = facts["Period"] // 60, facts["EvaluationPeriods"]
+            assert told == f"> {facts['Threshold']}, {periods} × {minutes} min", alarm
+        explained |= set(meant)
+    assert explained == set(alarms)
