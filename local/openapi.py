@@ -10,7 +10,7 @@ import importlib
 import inspect
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,17 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.models import Server
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from local.api_page import page_of
 from local.state import ROOT
 
 # `python -m local.openapi` works as it stands: the package lies where the layer is built from.
 sys.path.append(str(ROOT / "layers" / "shared"))
 
-from wechat_kf.http.answers import Problem
-from wechat_kf.http.problems import PROBLEM_JSON
+from local.api_page import ERRORS, operations, page_of
+from wechat_kf.http.advice import ADVICE
+from wechat_kf.http.answers import ERROR_CODES, Problem, codes_in_words
+from wechat_kf.http.error_codes import CodeEntry, own_codes, wechat_codes
+from wechat_kf.http.problems import ON_ANY_ROUTE, PROBLEM_JSON
 
-METHODS = ("get", "put", "post", "delete", "patch")
 OPENAPI_FILE = ROOT / "docs" / "openapi.yaml"
 PAGE_FILE = ROOT / "docs" / "http-api.md"
 ROUTE_TABLE_FILE = ROOT / "layers" / "shared" / "wechat_kf" / "http" / "route_table.py"
@@ -37,9 +38,11 @@ DESCRIPTION = """\
 Customer service with sub-merchants for one WeChat Mini Program.
 
 Every call but those of WeChat itself (`/wechat/push`) is signed with AWS Signature Version 4,
-service `execute-api`; an IAM policy on `…/*/merchants/42/*` confines a caller to one merchant.
-Errors are RFC 9457 problem documents with a stable `code`. Lists are pages:
-`{"items": […], "next_cursor": …}`.
+service `execute-api`. The IAM policy of
+[merchants.md](merchants.md#confine-a-caller-to-one-merchant) confines a caller to one merchant.
+Errors are RFC 9457 problem documents with a stable `code`. Lists are pages,
+`{"items": […], "next_cursor": …}`: hand `next_cursor` back as `cursor`; it is null on the last one.
+Instants are in UTC.
 """
 
 _TEXT = {"schema": {"type": "string"}}
@@ -88,8 +91,11 @@ PUSH_PATH: dict[str, Any] = {
 GATEWAY_REFUSAL = {"application/json": {"schema": {"$ref": "#/components/schemas/GatewayRefusal"}}}
 """API Gateway's own words: the signature is missing or wrong, or IAM does not permit the call."""
 
+_ANYWHERE = [error.code for error in ON_ANY_ROUTE]
 ANY_OTHER = {
-    "description": "any other problem; what API Gateway itself refuses is application/json",
+    "description": f"on any route: {codes_in_words(_ANYWHERE)}; what API Gateway itself refuses is "
+    "application/json",
+    ERROR_CODES: _ANYWHERE,
     "content": {
         PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}},
         **GATEWAY_REFUSAL,
@@ -102,6 +108,8 @@ def document() -> dict[str, Any]:
     app = APIGatewayHttpResolver(enable_validation=True)
     for router in _routers():
         app.include_router(router)
+    for route in (*app._static_routes, *app._dynamic_routes):
+        route.description = route.description or _prose(route.func)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     generated: dict[str, Any] = yaml.safe_load(
         app.get_openapi_json_schema(
@@ -121,6 +129,16 @@ def _routers() -> Iterator[APIGatewayHttpRouter]:
             sys.path.append(str(path.parent))
         build = importlib.import_module(path.stem).build_router
         yield build(*(None for _ in inspect.signature(build).parameters))
+
+
+def _prose(function: Callable[..., Any]) -> str | None:
+    """What a route's docstring says, its paragraphs on one line each."""
+    text = inspect.getdoc(function)
+    return "\n\n".join(_one_line(part) for part in text.split("\n\n")) if text else None
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _server() -> dict[str, Any]:
@@ -152,15 +170,20 @@ def _tidied(generated: dict[str, Any]) -> dict[str, Any]:
         schemas.setdefault(name, schema)
     for _, _, operation in operations(generated):
         responses = operation["responses"]
-        responses.pop("422", None)
+        if ERROR_CODES not in responses.get("422", {}):
+            responses.pop("422", None)  # Powertools' default; a broken rule is a 400 here
         responses.get("204", {}).pop("content", None)  # Powertools adds one to every answer
-        responses.setdefault("403", {"description": "Forbidden", "content": {}})
-        responses["403"]["content"] |= GATEWAY_REFUSAL
+        forbidden = {"description": "refused by API Gateway", "content": {}, ERROR_CODES: []}
+        responses.setdefault("403", forbidden)["content"] |= GATEWAY_REFUSAL
         responses["default"] = ANY_OTHER
         operation["responses"] = dict(sorted(responses.items()))
     generated["paths"]["/wechat/push"] = PUSH_PATH
     generated["paths"] = dict(sorted(generated["paths"].items()))
     generated["components"]["schemas"] = dict(sorted(schemas.items()))
+    generated["components"][ERRORS] = {
+        "own": _catalogue(own_codes()),
+        "wechat": _catalogue(wechat_codes()),
+    }
     generated["components"]["securitySchemes"] = {
         "sigv4": {
             "type": "apiKey",
@@ -177,12 +200,17 @@ def _tidied(generated: dict[str, Any]) -> dict[str, Any]:
 _SCHEMA = "#/components/schemas/{model}"
 
 
-def operations(api: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """(path, method in capitals, operation) of a document."""
-    for path, item in api["paths"].items():
-        for method in METHODS:
-            if method in item:
-                yield path, method.upper(), item[method]
+def _catalogue(entries: Iterable[CodeEntry]) -> dict[str, dict[str, Any]]:
+    """code → what is known of it."""
+    return {
+        entry.code: {
+            "status": entry.status,
+            "meaning": entry.meaning,
+            **({"errcodes": list(entry.errcodes)} if entry.errcodes else {}),
+            **({"advice": ADVICE[entry.code]} if entry.code in ADVICE else {}),
+        }
+        for entry in entries
+    }
 
 
 def route_table(api: Mapping[str, Any]) -> str:

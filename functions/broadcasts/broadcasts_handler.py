@@ -26,7 +26,7 @@ from wechat_kf.domain.clock import SECOND, now_ms
 from wechat_kf.domain.permission import SendingPermission
 from wechat_kf.domain.sending import Acceptance
 from wechat_kf.errors import AppError
-from wechat_kf.http.broadcast_models import SendMessagesEvent
+from wechat_kf.http.broadcast_models import SendMessagesEvent, broken_rule
 from wechat_kf.observability import count, logger
 
 
@@ -105,8 +105,7 @@ def accepted(order: Expansion | Submission) -> Broadcast:
 def _reason(error: UnreadableOrderError | ValidationError | AppError) -> str:
     """Short, and without what the producer wrote: it is a message attribute, and in the log."""
     if isinstance(error, ValidationError):
-        first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-        return f"invalid_request: {'.'.join(map(str, first['loc']))}: {first['type']}"
+        return f"invalid_request: {broken_rule(error)}"
     if isinstance(error, AppError):
         return f"{error.code}: {error.detail}"
     return f"invalid_request: {error}"

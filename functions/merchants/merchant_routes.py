@@ -10,11 +10,18 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from wechat_kf.domain.contact_button import contact_button
-from wechat_kf.domain.merchant import MerchantStatus
+from wechat_kf.domain.merchant import (
+    AccountNameTakenError,
+    MerchantInactiveError,
+    MerchantStatus,
+    MissingAtWeChatError,
+)
 from wechat_kf.domain.merchant_admin import MerchantAdmin, MerchantChange, MerchantQuery
 from wechat_kf.domain.merchant_sync import MerchantSync
 from wechat_kf.domain.registration import Registrar
+from wechat_kf.errors import ConflictError, InvalidRequestError, NotFoundError
 from wechat_kf.http.answers import answers
+from wechat_kf.http.business_ids import BUSINESS_ID
 from wechat_kf.http.merchant_models import (
     ChangeMerchantRequest,
     ContactButtonResponse,
@@ -26,9 +33,11 @@ from wechat_kf.http.merchant_models import (
 
 BusinessId = Annotated[
     str,
-    Path(pattern=r"^[0-9]{1,20}$", description="WeChat's business id", examples=["42"]),
+    Path(pattern=f"^{BUSINESS_ID}$", description="WeChat's business id", examples=["42"]),
 ]
-Filter = Annotated[str | None, Query(min_length=1, max_length=128)]
+Filter = Annotated[
+    str | None, Query(min_length=1, max_length=128, description="only the merchant that has it")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,8 @@ def build_router(use_cases: MerchantUseCases) -> APIGatewayHttpRouter:
                 201: ("opened at WeChat by this call", MerchantResponse),
                 200: ("it was ours already, or WeChat had it; returned as it is", MerchantResponse),
             },
-            problems=(400, 403, 409, 413),
+            problems=(InvalidRequestError, ConflictError, AccountNameTakenError),
+            asks_wechat=True,
         ),
     )
     def register(body: Annotated[RegisterMerchantRequest, Body()]) -> Response[MerchantResponse]:
@@ -72,11 +82,13 @@ def build_router(use_cases: MerchantUseCases) -> APIGatewayHttpRouter:
         summary="List or find merchants",
         operation_id="listMerchants",
         tags=["merchants"],
-        responses=answers({200: ("a page", MerchantPage)}, problems=(400,)),
+        responses=answers({200: ("a page", MerchantPage)}, problems=(InvalidRequestError,)),
     )
     def list_merchants(
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        cursor: Annotated[str | None, Query(max_length=512)] = None,
+        limit: Annotated[int, Query(ge=1, le=200, description="how many at most")] = 50,
+        cursor: Annotated[
+            str | None, Query(max_length=512, description="`next_cursor` of the page before")
+        ] = None,
         account_name: Filter = None,
         external_id: Filter = None,
     ) -> MerchantPage:
@@ -89,7 +101,7 @@ def build_router(use_cases: MerchantUseCases) -> APIGatewayHttpRouter:
         summary="Reconcile with WeChat's list",
         operation_id="syncMerchants",
         tags=["merchants"],
-        responses=answers({200: ("what was found and done", SyncResponse)}, problems=(403,)),
+        responses=answers({200: ("what was found and done", SyncResponse)}, asks_wechat=True),
     )
     def sync() -> SyncResponse:
         """Adopt what was registered elsewhere, correct names and icons, report what is gone."""
@@ -100,7 +112,10 @@ def build_router(use_cases: MerchantUseCases) -> APIGatewayHttpRouter:
         summary="Read a merchant",
         operation_id="readMerchant",
         tags=["merchants"],
-        responses=answers({200: ("the merchant", MerchantResponse)}, problems=(400, 404)),
+        responses=answers(
+            {200: ("the merchant", MerchantResponse)},
+            problems=(InvalidRequestError, NotFoundError),
+        ),
     )
     def read(business_id: BusinessId) -> MerchantResponse:
         return MerchantResponse.of(use_cases.admin.get(business_id))
@@ -112,7 +127,8 @@ def build_router(use_cases: MerchantUseCases) -> APIGatewayHttpRouter:
         tags=["merchants"],
         responses=answers(
             {200: ("the merchant as it is now", MerchantResponse)},
-            problems=(400, 403, 404, 409, 413),
+            problems=(InvalidRequestError, NotFoundError, MissingAtWeChatError, ConflictError),
+            asks_wechat=True,
         ),
     )
     def change(
@@ -127,7 +143,8 @@ def build_router(use_cases: MerchantUseCases) -> APIGatewayHttpRouter:
         operation_id="deactivateMerchant",
         tags=["merchants"],
         responses=answers(
-            {200: ("the merchant, inactive now", MerchantResponse)}, problems=(400, 404)
+            {200: ("the merchant, inactive now", MerchantResponse)},
+            problems=(InvalidRequestError, NotFoundError),
         ),
     )
     def deactivate(business_id: BusinessId) -> MerchantResponse:
@@ -146,7 +163,8 @@ def build_router(use_cases: MerchantUseCases) -> APIGatewayHttpRouter:
         operation_id="contactButton",
         tags=["merchants"],
         responses=answers(
-            {200: ("attributes and WXML", ContactButtonResponse)}, problems=(400, 404, 409)
+            {200: ("attributes and WXML", ContactButtonResponse)},
+            problems=(InvalidRequestError, NotFoundError, MerchantInactiveError),
         ),
     )
     def button(business_id: BusinessId) -> ContactButtonResponse:

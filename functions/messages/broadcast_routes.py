@@ -11,7 +11,9 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from route_parts import BusinessId, IdempotencyKey
 
 from wechat_kf.domain.broadcast import BroadcastQueue, Broadcasts
+from wechat_kf.domain.merchant import MerchantInactiveError
 from wechat_kf.domain.permission import SendingPermission
+from wechat_kf.errors import IdempotencyKeyReusedError, InvalidRequestError, NotFoundError
 from wechat_kf.http.answers import answers
 from wechat_kf.http.broadcast_models import (
     BroadcastResponse,
@@ -19,7 +21,9 @@ from wechat_kf.http.broadcast_models import (
     RecipientPage,
 )
 
-BroadcastId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
+BroadcastId = Annotated[
+    str, Path(pattern=r"^[0-9a-f]{32}$", description="as answered to the broadcast's making")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,8 @@ def build_router(use_cases: BroadcastUseCases) -> APIGatewayHttpRouter:
         operation_id="createBroadcast",
         tags=["broadcasts"],
         responses=answers(
-            {202: ("stored and on its way", BroadcastResponse)}, problems=(400, 403, 409, 422)
+            {202: ("stored and on its way", BroadcastResponse)},
+            problems=(InvalidRequestError, MerchantInactiveError, IdempotencyKeyReusedError),
         ),
     )
     def create(
@@ -71,7 +76,10 @@ def build_router(use_cases: BroadcastUseCases) -> APIGatewayHttpRouter:
         summary="Read a broadcast's progress",
         operation_id="readBroadcast",
         tags=["broadcasts"],
-        responses=answers({200: ("how far it is", BroadcastResponse)}, problems=(400, 404)),
+        responses=answers(
+            {200: ("how far it is", BroadcastResponse)},
+            problems=(InvalidRequestError, NotFoundError),
+        ),
     )
     def read(business_id: BusinessId, broadcast_id: BroadcastId) -> BroadcastResponse:
         """How many recipients stand where, counted from their messages."""
@@ -83,13 +91,17 @@ def build_router(use_cases: BroadcastUseCases) -> APIGatewayHttpRouter:
         summary="List what became of each recipient",
         operation_id="listBroadcastRecipients",
         tags=["broadcasts"],
-        responses=answers({200: ("a page", RecipientPage)}, problems=(400, 404)),
+        responses=answers(
+            {200: ("a page", RecipientPage)}, problems=(InvalidRequestError, NotFoundError)
+        ),
     )
     def recipients(
         business_id: BusinessId,
         broadcast_id: BroadcastId,
-        limit: Annotated[int, Query(ge=1, le=100)] = 100,
-        cursor: Annotated[int, Query(ge=0, le=1000, description="`next_cursor`")] = 0,
+        limit: Annotated[int, Query(ge=1, le=100, description="how many at most")] = 100,
+        cursor: Annotated[
+            int, Query(ge=0, le=1000, description="`next_cursor` of the page before")
+        ] = 0,
     ) -> RecipientPage:
         """The recipients in the order of the request, each with its message and its error."""
         broadcast = use_cases.broadcasts.get(business_id, broadcast_id)

@@ -12,18 +12,29 @@ from aws_lambda_powertools.event_handler.openapi.params import Path
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from aws_lambda_powertools.utilities.data_classes.common import BaseProxyEvent
 
-from wechat_kf.domain.media import MediaLibrary
+from wechat_kf.domain.media import (
+    MAX_DOWNLOAD_BYTES,
+    MAX_UPLOAD_BYTES,
+    MediaLibrary,
+    TooLargeError,
+    TooLargeToRelayError,
+)
 from wechat_kf.domain.quota import QuotaReader
 from wechat_kf.errors import InvalidRequestError
 from wechat_kf.http.answers import answers
 from wechat_kf.http.channel_models import ApiQuotaResponse, MediaResponse, QuotaResponse
 
-MediaIdInPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
+MediaIdInPath = Annotated[
+    str,
+    Path(pattern=r"^[A-Za-z0-9_-]{1,256}$", description="WeChat's: of an upload, or of an event"),
+]
+_MIB = 1024 * 1024
+_LARGEST = f"{MAX_UPLOAD_BYTES // _MIB} MiB"
 
 _IMAGE_BODY = {
     "requestBody": {
         "required": True,
-        "description": "the image itself: PNG, JPEG or GIF, 2 MiB at most",
+        "description": f"the image itself: PNG, JPEG or GIF, {_LARGEST} at most",
         "content": {
             kind: {"schema": {"type": "string", "format": "binary"}}
             for kind in ("image/png", "image/jpeg", "image/gif")
@@ -57,15 +68,13 @@ def build_router(use_cases: ChannelUseCases) -> APIGatewayHttpRouter:
                     MediaResponse,
                 ),
             },
-            problems=(400, 413, 429),
+            problems=(InvalidRequestError, TooLargeError),
+            asks_wechat=True,
         ),
         openapi_extensions=_IMAGE_BODY,
     )
     def upload() -> Response[MediaResponse]:
-        """The body is the image itself: PNG, JPEG or GIF, 2 MiB at most.
-
-        The same image again answers with the same media id for as long as it lives.
-        """
+        """The same image again answers with the same media id for as long as it lives."""
         media, new = use_cases.media.upload(_body(router.current_event))
         return Response(
             status_code=201 if new else 200,
@@ -80,12 +89,19 @@ def build_router(use_cases: ChannelUseCases) -> APIGatewayHttpRouter:
         operation_id="downloadMedia",
         tags=["media"],
         responses=answers(
-            {200: ("the image's bytes, with its own content type", "image/*")},
-            problems=(400, 413, 429),
+            {
+                200: (
+                    "the image's bytes, with its own content type; "
+                    f"{MAX_DOWNLOAD_BYTES // _MIB} MiB at most",
+                    "image/*",
+                )
+            },
+            problems=(InvalidRequestError, TooLargeToRelayError),
+            asks_wechat=True,
         ),
     )
     def download(media_id: MediaIdInPath):  # type: ignore[no-untyped-def]
-        """A customer's picture (or one of ours) of the last 3 days, 4 MiB at most."""
+        """A customer's picture (or one of ours) of the last 3 days."""
         picture = use_cases.media.download(media_id)
         return Response(
             status_code=200,
@@ -99,7 +115,7 @@ def build_router(use_cases: ChannelUseCases) -> APIGatewayHttpRouter:
         summary="Read what WeChat still allows today",
         operation_id="readQuota",
         tags=["quota"],
-        responses=answers({200: ("API by API", QuotaResponse)}, problems=(429,)),
+        responses=answers({200: ("API by API", QuotaResponse)}, asks_wechat=True),
     )
     def quota() -> QuotaResponse:
         """The daily quotas of the APIs this stack calls; it costs one call to WeChat for each."""

@@ -12,7 +12,7 @@ from route_parts import BusinessId, Cursor, OpenidInPath
 
 from wechat_kf.domain.conversation import Conversation, ConversationStore, Window
 from wechat_kf.domain.transcript import TranscriptReader
-from wechat_kf.errors import NotFoundError
+from wechat_kf.errors import InvalidRequestError, NotFoundError
 from wechat_kf.http.answers import answers
 from wechat_kf.http.conversation_models import (
     ConversationPage,
@@ -22,6 +22,7 @@ from wechat_kf.http.conversation_models import (
     TypingResponse,
 )
 from wechat_kf.http.conversation_models import Typing as TypingCommand
+from wechat_kf.wechat.client import TypingResult
 
 ShowTyping = Callable[[str, str, bool], str]
 """(business id, openid, whether to show or to cancel) → what became of it."""
@@ -49,11 +50,11 @@ def build_router(use_cases: ConversationUseCases) -> APIGatewayHttpRouter:
         summary="List conversations",
         operation_id="listConversations",
         tags=["conversations"],
-        responses=answers({200: ("a page", ConversationPage)}, problems=(400,)),
+        responses=answers({200: ("a page", ConversationPage)}, problems=(InvalidRequestError,)),
     )
     def list_conversations(
         business_id: BusinessId,
-        limit: Annotated[int, Query(ge=1, le=50)] = 20,
+        limit: Annotated[int, Query(ge=1, le=50, description="how many at most")] = 20,
         cursor: Cursor = None,
     ) -> ConversationPage:
         """A merchant's conversations, the last active first, each with its advisory window."""
@@ -68,7 +69,10 @@ def build_router(use_cases: ConversationUseCases) -> APIGatewayHttpRouter:
         summary="Read a conversation's window",
         operation_id="readConversation",
         tags=["conversations"],
-        responses=answers({200: ("the conversation", ConversationResponse)}, problems=(400, 404)),
+        responses=answers(
+            {200: ("the conversation", ConversationResponse)},
+            problems=(InvalidRequestError, NotFoundError),
+        ),
     )
     def read(business_id: BusinessId, openid: OpenidInPath) -> ConversationResponse:
         """What the buyer last did, and what may still be sent."""
@@ -82,12 +86,12 @@ def build_router(use_cases: ConversationUseCases) -> APIGatewayHttpRouter:
         summary="Read a transcript",
         operation_id="listTranscript",
         tags=["conversations"],
-        responses=answers({200: ("a page", TranscriptPage)}, problems=(400,)),
+        responses=answers({200: ("a page", TranscriptPage)}, problems=(InvalidRequestError,)),
     )
     def transcript(
         business_id: BusinessId,
         openid: OpenidInPath,
-        limit: Annotated[int, Query(ge=1, le=100)] = 50,
+        limit: Annotated[int, Query(ge=1, le=100, description="how many at most")] = 50,
         cursor: Cursor = None,
     ) -> TranscriptPage:
         """Both directions, newest first, as long as the stack's retention."""
@@ -100,12 +104,15 @@ def build_router(use_cases: ConversationUseCases) -> APIGatewayHttpRouter:
         operation_id="showTyping",
         tags=["conversations"],
         responses=answers(
-            {200: ("what became of it", TypingResponse)}, problems=(400, 403, 409, 429)
+            {200: ("what became of it", TypingResponse)},
+            problems=(InvalidRequestError,),
+            asks_wechat=True,
         ),
     )
     def typing(business_id: BusinessId, body: Annotated[TypingRequest, Body()]) -> TypingResponse:
         """Tell the buyer's phone at once; sending a message ends it by itself."""
         shown = body.command is TypingCommand.TYPING
-        return TypingResponse(result=use_cases.show_typing(business_id, body.openid, shown))
+        result = use_cases.show_typing(business_id, body.openid, shown)
+        return TypingResponse(result=TypingResult(result))
 
     return router

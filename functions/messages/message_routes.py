@@ -12,11 +12,20 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from route_parts import BusinessId, IdempotencyKey, MessageId
 
 from wechat_kf.domain.conversation import Window
+from wechat_kf.domain.merchant import MerchantInactiveError
 from wechat_kf.domain.outbound import OutboundMessage
 from wechat_kf.domain.permission import SendingPermission
 from wechat_kf.domain.sending import Acceptance
+from wechat_kf.errors import (
+    ConflictError,
+    IdempotencyKeyReusedError,
+    InvalidRequestError,
+    NotFoundError,
+    UnavailableError,
+)
 from wechat_kf.http.answers import answers
 from wechat_kf.http.message_models import MessageResponse, SendMessageRequest
+from wechat_kf.observability import logger
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +38,21 @@ class MessageUseCases:
 
     def answer(self, message: OutboundMessage) -> Response[MessageResponse]:
         """202: it is safe, and on its way."""
-        window = self.window_of(message.business_id, message.openid)
         path = f"/merchants/{message.business_id}/messages/{message.message_id}"
         return Response(
             status_code=202,
             content_type="application/json",
-            body=MessageResponse.of(message, window),
+            body=MessageResponse.of(message, self._advice(message)),
             headers={"Location": path},
         )
+
+    def _advice(self, message: OutboundMessage) -> Window | None:
+        """The window, or none: a 503 now would make the caller repeat what is on its way."""
+        try:
+            return self.window_of(message.business_id, message.openid)
+        except UnavailableError as error:
+            logger.warning("window not read", extra={"reason": error.detail})
+            return None
 
 
 def build_router(use_cases: MessageUseCases) -> APIGatewayHttpRouter:
@@ -50,7 +66,7 @@ def build_router(use_cases: MessageUseCases) -> APIGatewayHttpRouter:
         tags=["messages"],
         responses=answers(
             {202: ("stored and on its way, or what became of it meanwhile", MessageResponse)},
-            problems=(400, 403, 409, 422),
+            problems=(InvalidRequestError, MerchantInactiveError, IdempotencyKeyReusedError),
         ),
     )
     def send(
@@ -72,7 +88,10 @@ def build_router(use_cases: MessageUseCases) -> APIGatewayHttpRouter:
         summary="Read a message's state",
         operation_id="readMessage",
         tags=["messages"],
-        responses=answers({200: ("where it stands", MessageResponse)}, problems=(400, 404)),
+        responses=answers(
+            {200: ("where it stands", MessageResponse)},
+            problems=(InvalidRequestError, NotFoundError),
+        ),
     )
     def read(business_id: BusinessId, message_id: MessageId) -> MessageResponse:
         """Where a message stands, until the end of its retention."""
@@ -84,7 +103,8 @@ def build_router(use_cases: MessageUseCases) -> APIGatewayHttpRouter:
         operation_id="retryMessage",
         tags=["messages"],
         responses=answers(
-            {202: ("on its way again", MessageResponse)}, problems=(400, 403, 404, 409)
+            {202: ("on its way again", MessageResponse)},
+            problems=(InvalidRequestError, NotFoundError, ConflictError, MerchantInactiveError),
         ),
     )
     def retry(business_id: BusinessId, message_id: MessageId) -> Response[MessageResponse]:

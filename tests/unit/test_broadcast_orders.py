@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from wechat_kf.aws.broadcast_queue import (
     Expansion,
@@ -11,6 +12,7 @@ from wechat_kf.aws.broadcast_queue import (
     UnreadableOrderError,
     broadcast_order,
 )
+from wechat_kf.http.broadcast_models import SendMessagesEvent, broken_rule
 
 DETAIL = {"business_id": "42", "openids": ["a"], "message": {"type": "text", "text": "您好"}}
 
@@ -48,6 +50,25 @@ def test_anything_else_is_refused(body: Any) -> None:
     text = body if isinstance(body, str) else json.dumps(body)
     with pytest.raises(UnreadableOrderError):
         broadcast_order(text, "sqs-1")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"business_id": "042"}, "business_id: string_pattern_mismatch"),
+        ({"openids": []}, "openids: too_short"),
+        ({"message": {"type": "text"}}, "message.text.text: missing"),
+        ({"message": {"type": "王小姐"}}, "message: union_tag_invalid"),
+        ({"王小姐 13800000000\x01": 1}, "document: extra_forbidden"),
+        ({"message": {"type": "text", "text": "x", "王小姐": 1}}, "message.text: extra_forbidden"),
+    ],
+)
+def test_a_refusal_names_the_field_and_the_rule_and_not_what_was_written(
+    change: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        SendMessagesEvent.model_validate(DETAIL | change)
+    assert broken_rule(refused.value) == reason
 
 
 def test_a_submission_does_not_show_what_was_written() -> None:

@@ -20,6 +20,7 @@ from wechat_kf.domain.outbound import (
     Unknown,
     settle,
 )
+from wechat_kf.errors import UnavailableError
 
 TEXT = {"type": "text", "text": "您好，您的订单已发货。"}
 BODY = {"openid": "buyer", "message": TEXT}
@@ -75,6 +76,25 @@ def test_a_buyer_who_never_wrote_has_a_closed_window_and_is_tried_all_the_same(
     document = document_of(send(app))
     assert document["window"] == {"open": False, "until": None, "remaining": 0}
     assert document["status"] == "queued"
+
+
+def test_what_is_accepted_stays_accepted_when_its_window_cannot_be_read(
+    app: MessagesApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable(*_: object) -> None:
+        raise UnavailableError("DynamoDB does not answer")
+
+    monkeypatch.setattr(app.conversations, "get", unavailable)
+    answer = send(app)
+    assert (answer["statusCode"], document_of(answer)["window"]) == (202, None)
+    assert len(app.outbound.messages) == 1
+
+
+@pytest.mark.parametrize("spelling", ["042", "00", "-1", "1" * 21])
+def test_a_merchant_has_one_name(app: MessagesApp, spelling: str) -> None:
+    answer = app.call("POST", f"/merchants/{spelling}/messages", BODY)
+    assert (answer["statusCode"], document_of(answer)["field"]) == (400, "business_id")
+    assert not app.outbound.messages
 
 
 def test_the_same_key_and_body_answer_with_the_same_message(app: MessagesApp) -> None:
@@ -217,6 +237,13 @@ def test_a_failure_is_told_with_wechats_code_and_rid(app: MessagesApp) -> None:
         "errcode": 45015,
         "rid": "6a-1b-2c",
     }
+
+
+def test_a_failure_without_a_number_of_wechats_shows_none(app: MessagesApp) -> None:
+    message_id = document_of(send(app))["message_id"]
+    attempted(app, message_id, NotSent(Failure("expired", "gave up by age")))
+    document = document_of(app.call("GET", f"{PATH}/{message_id}"))
+    assert document["error"] == {"code": "expired", "detail": "gave up by age"}
 
 
 def test_another_merchants_message_is_not_found(app: MessagesApp) -> None:

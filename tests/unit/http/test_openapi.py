@@ -9,10 +9,14 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from local import openapi
+from local.api_page import ERRORS, operations
 from local.template_file import read_template
+from wechat_kf.aws.broadcasts_table import LEAST_DAYS
+from wechat_kf.aws.messages_table import RECORD_DAYS
+from wechat_kf.http.answers import ERROR_CODES
 
 API = openapi.document()
-OPERATIONS = {f"{method} {path}": found for path, method, found in openapi.operations(API)}
+OPERATIONS = {f"{method} {path}": found for path, method, found in operations(API)}
 
 
 def references(node: Any) -> Iterator[str]:
@@ -67,10 +71,35 @@ def test_operation_ids_are_unique() -> None:
 def test_every_operation_tells_its_success_and_its_problems(route: str) -> None:
     responses = OPERATIONS[route]["responses"]
     assert any(status.startswith("2") for status in responses)
-    assert "422" not in responses  # Powertools' default; a broken rule is a 400 here
+    assert "Validation Error" not in str(responses)  # Powertools' default; that is a 400 here
     assert OPERATIONS[route]["summary"]
     if not route.endswith("/wechat/push"):
         assert "application/problem+json" in responses["default"]["content"]
+
+
+@pytest.mark.parametrize("route", OPERATIONS)
+def test_a_key_that_is_used_again_is_a_422_where_there_are_keys(route: str) -> None:
+    parameters = {found["name"] for found in OPERATIONS[route].get("parameters", [])}
+    assert ("idempotency-key" in parameters) == ("422" in OPERATIONS[route]["responses"])
+
+
+def test_every_code_stands_at_the_status_it_comes_with() -> None:
+    own = API["components"][ERRORS]["own"]
+    for operation in OPERATIONS.values():
+        for status, response in operation["responses"].items():
+            for code in response.get(ERROR_CODES, []):
+                assert status in (str(own[code]["status"]), "default"), code
+
+
+def test_a_resource_lives_as_long_as_the_idempotency_key_promises() -> None:
+    (told,) = {
+        parameter["description"]
+        for operation in OPERATIONS.values()
+        for parameter in operation.get("parameters", [])
+        if parameter["name"] == "idempotency-key"
+    }
+    assert f"or {RECORD_DAYS} days" in told
+    assert RECORD_DAYS == LEAST_DAYS
 
 
 def test_only_wechats_own_path_is_open() -> None:

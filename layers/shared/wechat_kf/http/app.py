@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestValidationError,
 )
 
-from wechat_kf.errors import AppError
+from wechat_kf.errors import AppError, InvalidRequestError
 from wechat_kf.http import problems
 from wechat_kf.observability import logger
 from wechat_kf.wechat.errors import WeChatError
@@ -40,7 +40,9 @@ def _read_json(text: str) -> Any:
 
 
 def _not_json() -> Response[str]:
-    return problems.problem(415, "unsupported_media_type", "the body must be application/json")
+    return problems.of_app_error(
+        problems.UnsupportedMediaTypeError("the body must be application/json")
+    )
 
 
 def create_app() -> APIGatewayHttpResolver:
@@ -58,7 +60,7 @@ def create_app() -> APIGatewayHttpResolver:
     # Both come from reading a body: what is no UTF-8, and JSON nested beyond all measure.
     @app.exception_handler([UnicodeDecodeError, RecursionError])
     def unreadable(_: Exception) -> Response[str]:
-        return problems.problem(400, "invalid_request", "body: is not readable JSON", field="body")
+        return problems.of_app_error(InvalidRequestError("body", "is not readable JSON"))
 
     @app.exception_handler(AppError)
     def refused(error: AppError) -> Response[str]:
@@ -74,10 +76,12 @@ def create_app() -> APIGatewayHttpResolver:
     def unforeseen(error: Exception) -> Response[str]:
         # Not the message: it may hold what the caller sent.
         logger.error("unforeseen fault", error_type=type(error).__name__, exc_info=error)
-        return problems.problem(500, "internal_error", "an unforeseen fault; it has been logged")
+        return problems.of_app_error(
+            problems.UnforeseenError("an unforeseen fault; it has been logged")
+        )
 
     @app.not_found
     def unrouted(_: Any) -> Response[str]:
-        return problems.problem(404, "no_such_route", "no such route")
+        return problems.of_app_error(problems.NoSuchRouteError("no such route"))
 
     return app

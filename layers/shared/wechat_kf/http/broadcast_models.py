@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from wechat_kf.domain.broadcast import PENDING, Broadcast, BroadcastRequest, Recipient
+from wechat_kf.domain.broadcast import (
+    MAX_RECIPIENTS,
+    PENDING,
+    Broadcast,
+    BroadcastRequest,
+    Recipient,
+)
 from wechat_kf.domain.clock import rfc3339
-from wechat_kf.domain.outbound import Guarantee, Status, failure_document
+from wechat_kf.domain.outbound import Guarantee, Status
 from wechat_kf.domain.paging import Page
-from wechat_kf.http.message_models import Content, Delivery, Openid, content_of
+from wechat_kf.http.business_ids import BUSINESS_ID
+from wechat_kf.http.message_models import (
+    Content,
+    Delivery,
+    FailureResponse,
+    Openid,
+    content_of,
+)
+from wechat_kf.http.rules import Instant
 
 _EXAMPLE: dict[str, Any] = {
     "openids": ["oXyz_1234567890", "oXyz_1234567891"],
@@ -24,7 +38,11 @@ class CreateBroadcastRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
-    openids: list[Openid] = Field(min_length=1, max_length=2000)
+    openids: list[Openid] = Field(
+        min_length=1,
+        max_length=2000,
+        description=f"the buyers: up to {MAX_RECIPIENTS} different ones",
+    )
     message: Content
     delivery: Delivery = Guarantee.AT_MOST_ONCE
 
@@ -45,10 +63,21 @@ class SendMessagesEvent(CreateBroadcastRequest):
         extra="forbid", json_schema_extra={"examples": [{"business_id": "42", **_EXAMPLE}]}
     )
 
-    business_id: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}$")]
+    business_id: Annotated[str, StringConstraints(pattern=f"^{BUSINESS_ID}$")]
     idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
         None, description="left out: the event's, or the queue message's, own id"
     )
+
+
+def broken_rule(error: ValidationError) -> str:
+    """The first field that is wrong, and the rule it breaks, without what the producer wrote.
+
+    A member that we do not know is the producer's word: it is not named.
+    """
+    first = error.errors(include_input=False, include_context=False, include_url=False)[0]
+    unknown = first["type"] == "extra_forbidden"
+    field = first["loc"][:-1] if unknown else first["loc"]
+    return f"{'.'.join(map(str, field)) or 'document'}: {first['type']}"
 
 
 class BroadcastProgress(BaseModel):
@@ -72,11 +101,11 @@ class BroadcastResponse(BaseModel):
 
     broadcast_id: str
     business_id: str
-    delivery: str
+    delivery: Guarantee
     recipients: int
     duplicates: int = Field(description="recipients that were named more than once, and dropped")
-    accepted_at: str
-    progress: BroadcastProgress | None = Field(None, description="null in the answer to its making")
+    accepted_at: Instant
+    progress: BroadcastProgress | None = Field(description="null in the answer to its making")
 
     @classmethod
     def of(cls, broadcast: Broadcast, counts: Counter[str] | None = None) -> BroadcastResponse:
@@ -96,18 +125,20 @@ class RecipientResponse(BaseModel):
 
     openid: str
     message_id: str
-    status: str = Field(description="pending, or a message's status")
-    error: dict[str, Any] | None
+    status: str = Field(
+        description="of the message; pending: no message made yet",
+        json_schema_extra={"enum": [PENDING, *Status]},
+    )
+    error: FailureResponse | None
 
     @classmethod
     def of(cls, recipient: Recipient) -> RecipientResponse:
         message = recipient.message
-        failure = message.failure if message else None
         return cls(
             openid=recipient.openid,
             message_id=recipient.message_id,
             status=message.status if message else PENDING,
-            error=failure_document(failure) if failure else None,
+            error=FailureResponse.of(message.failure) if message else None,
         )
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
+from wechat_kf.channel.quota import watched_paths
 from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.media import StoredMedia
 from wechat_kf.domain.quota import ApiQuota
+from wechat_kf.http.rules import Instant
 
 
 class MediaResponse(BaseModel):
     """An image at WeChat."""
 
     media_id: str
-    expires_at: str = Field(description="UTC; three days after its upload")
+    expires_at: Instant = Field(description="three days after its upload")
 
     @classmethod
     def of(cls, media: StoredMedia) -> MediaResponse:
@@ -23,14 +25,16 @@ class MediaResponse(BaseModel):
 class ApiQuotaResponse(BaseModel):
     """What WeChat says of one of its APIs today."""
 
-    api: str = Field(description="send, typing, media_upload, media_download …")
-    path: str
-    daily_limit: int | None
+    api: str = Field(description="our name of it: " + ", ".join(watched_paths("")))
+    path: str = Field(description="WeChat's path of it")
+    daily_limit: int | None = Field(description="calls allowed today")
     used: int | None
     remaining: int | None
     per_period: int | None = Field(description="calls allowed in `period_seconds`, if limited so")
     period_seconds: int | None
-    error: str | None = Field(description="why WeChat does not tell, if it does not")
+    error: str | None = Field(
+        description="why WeChat does not tell, if it does not: the code of a refusal of WeChat's"
+    )
 
     @classmethod
     def of(cls, quota: ApiQuota) -> ApiQuotaResponse:

@@ -9,9 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.conversation import Conversation, Window
+from wechat_kf.domain.outbound import Status
 from wechat_kf.domain.paging import Page
-from wechat_kf.domain.transcript import TranscriptEntry
+from wechat_kf.domain.transcript import Direction, TranscriptEntry
 from wechat_kf.http.message_models import Openid, WindowResponse
+from wechat_kf.http.rules import Instant
+from wechat_kf.wechat.client import TypingResult
 
 
 class ConversationResponse(BaseModel):
@@ -19,9 +22,9 @@ class ConversationResponse(BaseModel):
 
     business_id: str
     openid: str
-    active_at: str = Field(description="the buyer's last action, UTC")
-    messaged_at: str | None = Field(description="the buyer's last message")
-    entered_at: str | None = Field(description="when the buyer last opened the conversation")
+    active_at: Instant = Field(description="the buyer's last action")
+    messaged_at: Instant | None = Field(description="the buyer's last message")
+    entered_at: Instant | None = Field(description="when the buyer last opened the conversation")
     window: WindowResponse
 
     @classmethod
@@ -47,10 +50,13 @@ class TranscriptEntryResponse(BaseModel):
     """One message of either direction."""
 
     id: str = Field(description="the event's id of a received one, the message id of a sent one")
-    direction: str = Field(description="received (from the buyer) or sent (to the buyer)")
-    at: str = Field(description="when the buyer wrote it, or when we accepted it; UTC")
-    status: str | None = Field(description="of a sent one; null for received ones")
-    message: dict[str, Any] | None = Field(description="null where it is not kept any more")
+    direction: Direction = Field(description="from the buyer, or to the buyer")
+    at: Instant = Field(description="when the buyer wrote it, or when we accepted it")
+    status: Status | None = Field(description="of a sent one; null for received ones")
+    message: dict[str, Any] | None = Field(
+        description="of a sent one what the request said; of a received one what its event says "
+        "([events.md](events.md)); null where it is not kept any more"
+    )
 
     @classmethod
     def of(cls, entry: TranscriptEntry) -> TranscriptEntryResponse:
@@ -96,7 +102,7 @@ class TypingRequest(BaseModel):
 class TypingResponse(BaseModel):
     """What became of it."""
 
-    result: str = Field(
+    result: TypingResult = Field(
         description="shown; already (it was shown before); ignored (WeChat shows it only within 30 "
         "seconds of an exchange)"
     )

@@ -16,13 +16,17 @@ from pydantic import (
     model_validator,
 )
 
-from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.contact_button import ContactButton
-from wechat_kf.domain.merchant import Merchant, MerchantStatus, Registration
+from wechat_kf.domain.merchant import (
+    Merchant,
+    MerchantStatus,
+    Registration,
+    merchant_document,
+)
 from wechat_kf.domain.merchant_admin import MerchantChange
 from wechat_kf.domain.merchant_sync import SyncReport
 from wechat_kf.domain.paging import Page
-from wechat_kf.http.rules import wechat_rule
+from wechat_kf.http.rules import Instant, wechat_rule
 from wechat_kf.wechat.media import image_upload
 from wechat_kf.wechat.messages import Text
 from wechat_kf.wechat.naming import derive_account_name, validate_account_name, validate_nickname
@@ -211,25 +215,15 @@ class MerchantResponse(BaseModel):
     account_name: str
     nickname: str
     icon_url: str = Field(description="where WeChat keeps the icon; empty until the next sync")
-    external_id: str | None
+    external_id: str | None = Field(description="the platform's own key of this merchant")
     status: MerchantStatus
     welcome_message: str | None = Field(description="sent to a buyer who enters a conversation")
-    created_at: str = Field(json_schema_extra={"format": "date-time"})
-    updated_at: str = Field(json_schema_extra={"format": "date-time"})
+    created_at: Instant
+    updated_at: Instant
 
     @classmethod
     def of(cls, merchant: Merchant) -> MerchantResponse:
-        return cls(
-            business_id=merchant.business_id,
-            account_name=merchant.account_name,
-            nickname=merchant.nickname,
-            icon_url=merchant.icon_url,
-            external_id=merchant.external_id,
-            status=merchant.status,
-            welcome_message=merchant.welcome_message,
-            created_at=rfc3339(merchant.created_at),
-            updated_at=rfc3339(merchant.updated_at),
-        )
+        return cls.model_validate(merchant_document(merchant))
 
 
 class MerchantPage(BaseModel):

@@ -16,7 +16,18 @@ from pydantic import (
 from wechat_kf.channel.outbound import wechat_message
 from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.conversation import Window
-from wechat_kf.domain.outbound import Guarantee, OutboundMessage, SendRequest, failure_document
+from wechat_kf.domain.outbound import (
+    EXPIRED,
+    Failure,
+    Guarantee,
+    OutboundMessage,
+    SendRequest,
+    Status,
+    failure_document,
+)
+from wechat_kf.domain.sending import ABANDONED
+from wechat_kf.errors import UnavailableError
+from wechat_kf.http.rules import Instant
 from wechat_kf.wechat.errors import InvalidInputError
 
 Openid = Annotated[
@@ -49,11 +60,19 @@ class _Content(BaseModel):
 _OUR_NAMES = {"content": "text", "head_content": "head", "tail_content": "tail", "item_id": "id"}
 
 
+def _example(**content: Any) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [content]})
+
+
 class TextContent(_Content):
     """Plain text of 1 to 2048 bytes of UTF-8; `<a href=…>` in it becomes a link."""
 
     type: Literal["text"]
-    text: str = Field(max_length=2048, examples=["您好，请问有什么可以帮您？"])
+    text: str = Field(
+        max_length=2048,
+        examples=["您好，请问有什么可以帮您？"],
+        json_schema_extra={"minLength": 1},
+    )
 
 
 class ImageContent(_Content):
@@ -66,15 +85,30 @@ class ImageContent(_Content):
 class LinkContent(_Content):
     """A card that opens a web page."""
 
+    model_config = _example(
+        type="link",
+        title="新品上架",
+        description="今晚八点开售",
+        url="https://shop.example.com/new",
+        thumb_url="https://shop.example.com/new.png",
+    )
+
     type: Literal["link"]
     title: Line
     description: Line
     url: Line
-    thumb_url: Line
+    thumb_url: Line = Field(description="the card's picture")
 
 
 class MiniProgramPageContent(_Content):
     """A card that opens a page of the Mini Program."""
+
+    model_config = _example(
+        type="mini_program_page",
+        title="羊毛外套",
+        page_path="pages/item/item?id=1",
+        thumb_media_id="bN7Vx0k2mediaid",
+    )
 
     type: Literal["mini_program_page"]
     title: Line
@@ -98,15 +132,22 @@ class MenuContent(_Content):
     """A text with choices. Needs the stack's `AllowMenuMessages`: WeChat documents it for Official
     Accounts, and not for Mini Programs."""
 
+    model_config = _example(
+        type="menu",
+        head="您对本次服务满意吗？",
+        items=[{"id": "1", "content": "满意"}, {"id": "2", "content": "不满意"}],
+        tail="欢迎再次光临",
+    )
+
     type: Literal["menu"]
-    head: str = Field("", max_length=1024)
+    head: str = Field("", max_length=1024, description="above the choices")
     items: list[MenuChoice] = Field(min_length=1, max_length=20)
-    tail: str = Field("", max_length=1024)
+    tail: str = Field("", max_length=1024, description="below the choices")
 
 
 Content = Annotated[
     TextContent | ImageContent | LinkContent | MiniProgramPageContent | MenuContent,
-    Field(discriminator="type"),
+    Field(discriminator="type", description="what to send"),
 ]
 Delivery = Annotated[
     Guarantee,
@@ -152,7 +193,7 @@ class WindowResponse(BaseModel):
     """What WeChat's send window still allows, by our own count: advice, WeChat decides."""
 
     open: bool
-    until: str | None = Field(description="UTC; null when closed")
+    until: Instant | None = Field(description="null when closed")
     remaining: int = Field(description="messages left")
 
     @classmethod
@@ -164,23 +205,42 @@ class WindowResponse(BaseModel):
         )
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+class FailureResponse(BaseModel):
+    """Why a message was not, or may not have been, sent at the last attempt; as in its event."""
+
+    code: str = Field(
+        description="for programs: a refusal of WeChat's, or one of "
+        f"`{UnavailableError.code}`, `{EXPIRED}`, `{ABANDONED.failure.code}`"
+    )
+    detail: str = Field(description="for people")
+    errcode: int | None = Field(None, exclude_if=_is_none, description="WeChat's own number")
+    rid: str | None = Field(None, exclude_if=_is_none, description="what WeChat's support asks for")
+
+    @classmethod
+    def of(cls, failure: Failure | None) -> FailureResponse | None:
+        return cls.model_validate(failure_document(failure)) if failure else None
+
+
 class MessageResponse(BaseModel):
     """Where a message stands."""
 
     message_id: str
     business_id: str
     openid: str
-    status: str = Field(description="accepted, queued, sending, sent, failed or unknown")
-    delivery: str
+    status: Status
+    delivery: Guarantee
     attempts: int
-    accepted_at: str
-    settled_at: str | None
-    error: dict[str, Any] | None = Field(
-        description="why it was not, or may not have been, sent at the last attempt: code, detail, "
-        "and WeChat's errcode and rid"
+    accepted_at: Instant
+    settled_at: Instant | None = Field(description="null until it is sent, failed or unknown")
+    error: FailureResponse | None
+    broadcast_id: str | None = Field(description="the broadcast it is part of")
+    window: WindowResponse | None = Field(
+        description="told in the answer to a send or a retry; null where it cannot be told"
     )
-    broadcast_id: str | None = Field(None, description="the broadcast it is part of")
-    window: WindowResponse | None = None
 
     @classmethod
     def of(cls, message: OutboundMessage, window: Window | None = None) -> MessageResponse:
@@ -193,7 +253,7 @@ class MessageResponse(BaseModel):
             attempts=message.attempts,
             accepted_at=rfc3339(message.accepted_at),
             settled_at=rfc3339(message.settled_at) if message.settled_at else None,
-            error=failure_document(message.failure) if message.failure else None,
+            error=FailureResponse.of(message.failure),
             broadcast_id=message.broadcast_id,
             window=WindowResponse.of(window) if window else None,
         )

@@ -8,11 +8,47 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from wechat_kf.errors import AppError
+from wechat_kf.errors import AppError, InvalidRequestError, NotFoundError, UnavailableError
 from wechat_kf.http.advice import ADVICE
 from wechat_kf.wechat.errors import InvalidInputError, WeChatApiError, WeChatError
 
 PROBLEM_JSON = "application/problem+json"
+
+
+class UnforeseenError(AppError):
+    """A fault of ours that nobody foresaw; it has been logged."""
+
+    code = "internal_error"
+
+
+class NoSuchRouteError(NotFoundError):
+    """There is no such path in this API."""
+
+    code = "no_such_route"
+
+
+class MethodNotAllowedError(AppError):
+    """The path takes other methods only; the header `Allow` names them."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
+class UnsupportedMediaTypeError(AppError):
+    """The body is of another type than the route takes."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+
+ON_ANY_ROUTE: tuple[type[AppError], ...] = (
+    NoSuchRouteError,
+    MethodNotAllowedError,
+    UnsupportedMediaTypeError,
+    UnforeseenError,
+    UnavailableError,
+)
+"""What any request may meet; the other errors are named by the routes that answer them."""
 
 
 def problem(status: int, code: str, detail: str, **members: Any) -> Response[str]:
@@ -64,8 +100,8 @@ def of_validation(errors: list[dict[str, Any]]) -> Response[str]:
     found = [{"field": _field(error), "rule": _rule(error)} for error in errors]
     first = found[0]
     return problem(
-        HTTPStatus.BAD_REQUEST,
-        "invalid_request",
+        InvalidRequestError.status,
+        InvalidRequestError.code,
         f"{first['field']}: {first['rule']}",
         field=first["field"],
         errors=found,

@@ -1,13 +1,18 @@
-"""WeChat's local rules as pydantic validators, so that one rule has one home."""
+"""WeChat's local rules as pydantic validators, so that one rule has one home; and instants."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+from pydantic import Field
 
 from wechat_kf.wechat.errors import InvalidInputError
 
 T = TypeVar("T")
+
+Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""As `domain.clock.rfc3339` writes it: in UTC, to the millisecond."""
 
 
 def wechat_rule(validate: Callable[[T], object]) -> Callable[[T], T]:

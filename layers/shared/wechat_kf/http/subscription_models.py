@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.event import EventType
 from wechat_kf.domain.subscription import Subscription, SubscriptionStatus, Target, TargetType
+from wechat_kf.http.rules import Instant
 
 Url = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 
@@ -28,7 +30,9 @@ class QueueTarget(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     type: Literal["queue"]
-    queue_url: Url
+    queue_url: Url = Field(
+        examples=["https://sqs.us-east-1.amazonaws.com/123456789012/wechat-kf-subscriber-42"]
+    )
 
 
 class EventBusTarget(BaseModel):
@@ -39,7 +43,10 @@ class EventBusTarget(BaseModel):
     type: Literal["event_bus"]
 
 
-AnyTarget = Annotated[WebhookTarget | QueueTarget | EventBusTarget, Field(discriminator="type")]
+AnyTarget = Annotated[
+    WebhookTarget | QueueTarget | EventBusTarget,
+    Field(discriminator="type", description="where the events go"),
+]
 EventTypes = Annotated[
     list[EventType],
     Field(max_length=len(EventType), description="which events to send; empty means all"),
@@ -49,16 +56,28 @@ EventTypes = Annotated[
 class CreateSubscriptionRequest(BaseModel):
     """Where a merchant's events go, and which."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "target": {"type": "webhook", "url": "https://shop.example.com/hooks/wechat"},
+                    "event_types": ["wechat.kf.message.received"],
+                }
+            ]
+        },
+    )
 
     target: AnyTarget
     event_types: EventTypes = []
 
 
 class ChangeSubscriptionRequest(BaseModel):
-    """What is absent stays as it is."""
+    """What is absent stays as it is; one of the two is needed."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"status": "paused"}]}
+    )
 
     event_types: EventTypes | None = None
     status: Literal["active", "paused"] | None = Field(
@@ -83,11 +102,13 @@ class ChangeSubscriptionRequest(BaseModel):
 
 
 class HealthResponse(BaseModel):
-    """How deliveries go. `next_attempt_at` is set while the circuit breaker holds calls back."""
+    """How deliveries go."""
 
     failures_in_a_row: int
-    failing_since: str | None
-    next_attempt_at: str | None
+    failing_since: Instant | None
+    next_attempt_at: Instant | None = Field(
+        description="set while the circuit breaker holds calls back"
+    )
 
     @classmethod
     def of(cls, subscription: Subscription) -> HealthResponse:
@@ -106,9 +127,9 @@ class SubscriptionResponse(BaseModel):
     business_id: str
     target: AnyTarget
     event_types: list[str] = Field(description="empty means all")
-    status: str = Field(description="active, paused or disabled")
-    status_reason: str | None
-    created_at: str
+    status: SubscriptionStatus
+    status_reason: str | None = Field(description="why it is not active, if there is a reason")
+    created_at: Instant
     health: HealthResponse
 
     @classmethod
@@ -142,7 +163,7 @@ class RotatedSecretResponse(BaseModel):
     """Until `previous_secret_until`, webhooks carry the signatures of both secrets."""
 
     secret: str = Field(repr=False, description="whsec_ and base64; shown only here")
-    previous_secret_until: str
+    previous_secret_until: Instant
 
     @classmethod
     def of(cls, subscription: Subscription) -> RotatedSecretResponse:
@@ -156,7 +177,12 @@ class SubscriptionList(BaseModel):
     """All subscriptions of a merchant: there are few, so there is one page."""
 
     items: list[SubscriptionResponse]
-    next_cursor: None = None
+    next_cursor: None = Field(description="there is no other page")
+
+    @classmethod
+    def of(cls, subscriptions: Sequence[Subscription]) -> SubscriptionList:
+        items = [SubscriptionResponse.of(subscription) for subscription in subscriptions]
+        return cls(items=items, next_cursor=None)
 
 
 class TestEventResponse(BaseModel):

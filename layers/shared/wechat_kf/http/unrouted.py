@@ -10,7 +10,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wechat_kf.http.problems import as_event, problem
+from wechat_kf.errors import AppError
+from wechat_kf.http.problems import (
+    MethodNotAllowedError,
+    NoSuchRouteError,
+    as_event,
+    of_app_error,
+)
 from wechat_kf.http.route_table import ROUTES
 
 
@@ -22,11 +28,12 @@ def refuse_unrouted(event: Mapping[str, Any]) -> dict[str, Any] | None:
     asked = event["requestContext"]["http"]
     methods = methods_of(event["rawPath"])
     if methods is None:
-        return _answer(404, "no_such_route", "there is no such path in this API", {})
+        return _answer(NoSuchRouteError("there is no such path in this API"), {})
     if asked["method"] in methods:
         return None
     allowed = ", ".join(methods)
-    return _answer(405, "method_not_allowed", f"this path takes {allowed} only", {"Allow": allowed})
+    refusal = MethodNotAllowedError(f"this path takes {allowed} only")
+    return _answer(refusal, {"Allow": allowed})
 
 
 def methods_of(path: str) -> Sequence[str] | None:
@@ -44,7 +51,7 @@ def _pattern(path: str) -> re.Pattern[str]:
 _PATTERNS = [(_pattern(path), methods) for path, methods in ROUTES.items() if "{" in path]
 
 
-def _answer(status: int, code: str, detail: str, headers: dict[str, str]) -> dict[str, Any]:
-    answer = problem(status, code, detail)
+def _answer(error: AppError, headers: dict[str, str]) -> dict[str, Any]:
+    answer = of_app_error(error)
     answer.headers.update(headers)
     return as_event(answer)

@@ -1,0 +1,87 @@
+"""Every code that a problem document can carry, gathered from what answers it: for the documents.
+
+Ours come from the subclasses of `AppError`, WeChat's from the table of its numbers and from the
+client's own errors. A subclass is found once its module is imported.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from wechat_kf.errors import AppError
+from wechat_kf.wechat.codes import ERROR_CODES, ErrorCode, describe
+from wechat_kf.wechat.errors import InvalidInputError, MalformedReplyError, Sent, TransportError
+from wechat_kf.wechat.operations import GET
+
+_NO_ANSWER: Final[Mapping[Sent, str]] = {
+    "never": "no connection to WeChat; nothing was sent",
+    "perhaps": "no answer of WeChat's; the call may have been carried out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CodeEntry:
+    """A code, its HTTP status, and WeChat's numbers (several at times) where they are its own."""
+
+    code: str
+    status: int
+    meaning: str
+    errcodes: tuple[int, ...] = ()
+
+
+def own_codes() -> list[CodeEntry]:
+    """Our refusals, in the order of their codes."""
+    return _in_order(
+        CodeEntry(error.code, error.status, _meaning(error)) for error in _subclasses(AppError)
+    )
+
+
+def wechat_codes() -> list[CodeEntry]:
+    """What WeChat refuses, and what becomes of calls to it, in the order of their codes."""
+    return _in_order([*_refusals(), *_no_answers()])
+
+
+@cache  # asked for by every route that asks WeChat, at each cold start
+def wechat_statuses() -> list[int]:
+    """The HTTP statuses of `wechat_codes`."""
+    return sorted({entry.status for entry in wechat_codes()})
+
+
+def _refusals() -> Iterator[CodeEntry]:
+    by_name: dict[str, list[ErrorCode]] = {}
+    for row in ERROR_CODES.values():
+        if row.status >= 400:  # typing that is shown already is no error to a caller
+            by_name.setdefault(row.name, []).append(row)
+    for name, rows in by_name.items():
+        numbers = tuple(row.errcode for row in rows)
+        yield CodeEntry(name, rows[0].status, rows[0].meaning, numbers)
+    other = describe(max(ERROR_CODES) + 1, takes_token=True, repeatable=True)
+    yield CodeEntry(other.name, other.status, other.meaning)
+
+
+def _no_answers() -> Iterator[CodeEntry]:
+    for sent, meaning in _NO_ANSWER.items():
+        error = TransportError(GET, sent=sent, reason="")
+        yield CodeEntry(error.code, error.status, meaning)
+    for kind in (MalformedReplyError, InvalidInputError):
+        yield CodeEntry(kind.code, kind.status, _meaning(kind))
+
+
+def _subclasses(parent: type[AppError]) -> Iterator[type[AppError]]:
+    for child in parent.__subclasses__():
+        yield child
+        yield from _subclasses(child)
+
+
+def _meaning(error: type[Exception]) -> str:
+    """The first paragraph of its docstring, as a cell of a table."""
+    text = (inspect.getdoc(error) or "").partition("\n\n")[0].replace("\n", " ")
+    return text.rstrip(".")
+
+
+def _in_order(entries: Iterable[CodeEntry]) -> list[CodeEntry]:
+    return sorted(entries, key=lambda entry: entry.code)
