@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -77,13 +78,13 @@ class Mischief:
     @contextmanager
     def going_on(self, every_seconds: float) -> Iterator[None]:
         """In the background while the block runs; everything is set right after it."""
-        thread = threading.Thread(target=self._run, args=(every_seconds,))
-        thread.start()
-        try:
-            yield
-        finally:
-            self._stopped.set()
-            thread.join()
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(self._run, every_seconds)
+            try:
+                yield
+            finally:
+                self._stopped.set()
+            running.result()
 
     def _run(self, every_seconds: float) -> None:
         deck: list[Callable[[], None]] = []

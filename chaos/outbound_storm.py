@@ -49,7 +49,7 @@ class Plan:
     token_kills: int = 2
     kill_worker: bool = False
     minute_limit: bool = False
-    patience_seconds: int = 60
+    patience_seconds: int = 150
 
     @property
     def per_conversation(self) -> int:

@@ -61,7 +61,7 @@ class Plan:
     conversations: int = 40
     answered_conversations: int = 20
     mischief_every_seconds: float = 2.0
-    patience_seconds: float = 45.0
+    patience_seconds: float = 150.0
     long: bool = False
 
     @classmethod
@@ -188,7 +188,7 @@ class Storm:
             answer.raise_for_status()
             self._subscribers.secrets[character] = answer.json()["secret"]
             self._subscriptions[character] = answer.json()["subscription_id"]
-        time.sleep(5.5)  # for so long a fan-out may remember that nobody had subscribed to `*`
+        time.sleep(5.5)  # for so long a fan-out may remember who else had subscribed to `*`
         self._depth_before = self._depth("DeliveriesQueueUrl")
         self._dead_letters_before = self._depth("DeliveriesDeadLetterQueueUrl")
         try:

@@ -15,7 +15,7 @@ from local.state import StackInfo
 
 T = TypeVar("T")
 
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 60
 POLL_SECONDS = 0.1
 
 
@@ -100,7 +100,7 @@ class ReceiverClient:
         requests.put(self.hook(name), json=behaviour, timeout=TIMEOUT_SECONDS).raise_for_status()
 
     def received(self, name: str) -> list[dict[str, Any]]:
-        """The hook's requests, oldest first; `event` holds the parsed body."""
+        """The hook's requests, oldest first: `body`, `headers`, `verified`, `answered`, `at`."""
         answer = requests.get(f"{self.url}/received", {"hook": name}, timeout=TIMEOUT_SECONDS)
         items: list[dict[str, Any]] = answer.json()["items"]
         return items
@@ -118,7 +118,14 @@ def aws_client(stack: StackInfo, service: Any) -> Any:
 
 
 class PushRefusedError(Exception):
-    """The bundle did not answer a push with `success`."""
+    """The bundle did not answer a push with `success`.
+
+    `statuses` has one for each try: None where no answer came in time.
+    """
+
+    def __init__(self, attempts: list[dict[str, Any]]) -> None:
+        super().__init__(f"the push was not accepted: {attempts}")
+        self.statuses = [attempt["status"] for attempt in attempts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,5 +172,5 @@ class SimulatorClient:
     def _act(self, openid: str, action: str, order: dict[str, Any]) -> dict[str, Any]:
         outcome = self.call("POST", f"/_sim/buyers/{openid}/{action}", order)
         if outcome["accepted"] is False:
-            raise PushRefusedError(f"the push was not accepted: {outcome['attempts']}")
+            raise PushRefusedError(outcome["attempts"])
         return outcome

@@ -7,6 +7,7 @@ two stacks, side by side.
 """
 
 import argparse
+import hashlib
 import json
 import secrets
 import signal
@@ -70,8 +71,7 @@ def up(state: StateDirectory, progress: Progress) -> StackInfo:
     """
     with state.exclusive():
         if is_up(state):
-            progress("the stack is up already")
-            return state.read()
+            return _found_up(state, progress)
         _stop(state)
         try:
             info = _bring_up(state, progress)
@@ -80,6 +80,26 @@ def up(state: StateDirectory, progress: Progress) -> StackInfo:
             raise
         state.write(info)
         return info
+
+
+def _found_up(state: StateDirectory, progress: Progress) -> StackInfo:
+    info = state.read()
+    if info.sources != sources_digest():
+        raise StackError("the stack that is up runs other code than this: `make down` first")
+    progress("the stack is up already")
+    return info
+
+
+def sources_digest() -> str:
+    """Tells whether anything has changed that a stack is made from."""
+    files = [ROOT / "template.yaml"]
+    for folder in ("functions", "layers", "local"):
+        files += sorted((ROOT / folder).rglob("*"))
+    digest = hashlib.sha256()
+    for file in files:
+        if file.is_file() and file.suffix != ".pyc":
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def down(state: StateDirectory) -> None:
@@ -188,6 +208,7 @@ def _describe(
         encoding_aes_key=account.encoding_aes_key,
         stack_name=deploy.STACK_NAME,
         outputs=outputs,
+        sources=sources_digest(),
     )
 
 

@@ -38,6 +38,8 @@ class StackInfo:
     encoding_aes_key: str = field(repr=False)
     stack_name: str
     outputs: dict[str, str]
+    sources: str
+    """A digest of what it was made from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,14 @@ def simulator(stack: StackInfo) -> SimulatorClient:
     return SimulatorClient(stack.simulator_url)
 
 
+@pytest.fixture(scope="module")
+def patient_wechat(simulator: SimulatorClient) -> Iterator[None]:
+    """A crowded machine may take longer than five seconds to start the emulator's first worker."""
+    simulator.configure(push_deadline_seconds=15)
+    yield
+    simulator.configure(push_deadline_seconds=5)
+
+
 @pytest.fixture(scope="session")
 def receiver(stack: StackInfo) -> ReceiverClient:
     """A merchant's system."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from chaos.storm import Plan, Storm
@@ -9,10 +11,14 @@ from local.state import ROOT, StackInfo, StateDirectory
 from tests.e2e.conftest import TEST_DIRECTORY
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_promise_is_kept_in_a_storm(stack: StackInfo) -> None:
     report = Storm(stack, StateDirectory(ROOT / TEST_DIRECTORY), Plan()).run()
     print(f"\n{report.table()}")
     assert report.kept, report.offenders()
+    misfortunes = [
+        name for name in report.counts if re.search("killed|silent|refused|throttled", name)
+    ]
+    assert len(misfortunes) >= 3, report.counts
     assert report.counts["pushes sent in"] == Plan().pushes
     assert report.counts["answers accepted"] == Plan().sends

@@ -7,10 +7,14 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from local import function_logs
 from local.clients import ApiClient, ReceiverClient, SimulatorClient, aws_client, wait_until
 from local.state import StackInfo
 from tests.e2e.deployed_functions import with_settings
+
+pytestmark = pytest.mark.usefixtures("patient_wechat")
 
 COUNTING = ("Inbound", "Deliveries", "Outbound")
 

@@ -7,7 +7,6 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,9 +23,13 @@ from local.clients import (
 )
 from local.simulator.pictures import plain_png
 from local.state import ROOT, StackInfo, StateDirectory
+from tests.e2e.conftest import TEST_DIRECTORY
 from tests.e2e.deployed_functions import with_settings
+from tests.e2e.pushing import push
 from tests.log_search import LogSearch
-from tests.pushes import MESSAGES, Console, Request
+from tests.pushes import MESSAGES, Console
+
+pytestmark = pytest.mark.usefixtures("patient_wechat")
 
 PATIENCE_SECONDS = 60
 TALKERS = ("Push", "Inbound", "Deliveries", "Merchants", "Messages", "Outbound", "Token")
@@ -116,9 +119,9 @@ class Conversation:
         pushes = self.simulator.call("GET", f"/_sim/pushes?openid={self.openid}&limit=1000")[
             "items"
         ]
-        for number, push in enumerate(pushes):
+        for number, pushed in enumerate(pushes):
             for name in ("signature", "msg_signature"):
-                if value := push["request"]["query"].get(name):
+                if value := pushed["request"]["query"].get(name):
                     self.secrets[f"{name} {number}"] = value
         received = self.receiver.received(self.hook)
         for number, item in enumerate(received):
@@ -126,12 +129,6 @@ class Conversation:
             self.secrets |= {f"webhook signature {number}.{at}": s for at, s in enumerate(found)}
         assert len(pushes) >= 3
         assert len(received) >= 5
-
-
-def push(stack: StackInfo, request: Request) -> int:
-    return requests.post(
-        stack.push_url, params=request.query, data=request.body, timeout=10
-    ).status_code
 
 
 def refused_pushes(talk: Conversation) -> None:
@@ -151,11 +148,12 @@ def refused_pushes(talk: Conversation) -> None:
         "stale": console.push(worded(), timestamp="1500000000"),
     }
     for name, request in requests_.items():
-        assert push(stack, request) == 403, name
+        assert push(stack, request).status_code == 403, name
         talk.secrets[f"msg_signature, {name}"] = request.query.get("msg_signature", "f0" * 20)
         talk.secrets[f"signature, {name}"] = request.query["signature"]
-    with suppress(PushRefusedError):
+    with pytest.raises(PushRefusedError) as refused:
         talk.ask(mode="plain")
+    assert set(refused.value.statuses) == {403}
 
 
 def refused_calls(talk: Conversation) -> None:
@@ -193,15 +191,8 @@ def logs_of(stack: StackInfo) -> dict[str, str]:
         for page in logs.get_paginator("describe_log_groups").paginate()
         for group in page["logGroups"]
     }
-    files = directory_of(stack).directory("logs").iterdir()
+    files = StateDirectory(ROOT / TEST_DIRECTORY).directory("logs").iterdir()
     return groups | {f"logs/{path.name}": path.read_text(errors="replace") for path in files}
-
-
-def directory_of(stack: StackInfo) -> StateDirectory:
-    """Where the local stack keeps its files."""
-    candidates = (StateDirectory(path.parent) for path in (ROOT / ".local").rglob("stack.json"))
-    (found,) = (state for state in candidates if state.read() == stack)
-    return found
 
 
 def search_of(talk: Conversation) -> LogSearch:
@@ -274,12 +265,13 @@ def test_no_log_holds_a_secret_or_what_people_wrote(talk: Conversation) -> None:
 
 def everything_logged(talk: Conversation) -> dict[str, str]:
     """The logs, once they tell of the last that happened; each function has left some lines."""
+    last = json.loads(talk.receiver.received(talk.hook)[-1]["body"])["id"]
 
     def told() -> dict[str, str]:
         logs = logs_of(talk.stack)
         written = [text for name, text in logs.items() if name.endswith(LOG_GROUPS)]
         assert len(written) == len(LOG_GROUPS)
-        facts = all(fact in "".join(written) for fact in LOGGED)
+        facts = all(fact in "".join(written) for fact in (*LOGGED, last))
         return logs if facts and all("END RequestId" in text for text in written) else {}
 
     return wait_until(told, PATIENCE_SECONDS, "log of every function")

@@ -54,6 +54,7 @@ def _info(url: str) -> StackInfo:
         aws_endpoint_url=url,
         encoding_aes_key="x",
         stack_name="x",
+        sources="x",
         outputs=dict.fromkeys(("InboundQueueUrl", "DeliveriesQueueUrl", "OutboundQueueUrl"), url),
     )
 
