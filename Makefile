@@ -98,7 +98,8 @@ SCAN := .venv-scan/bin
 SCAN_READY := .venv-scan/ready
 
 .PHONY: fuzz
-fuzz: $(READY) ## coverage-guided fuzzing of the push path, some minutes; writes fuzzing/RESULTS.md
+fuzz: $(READY) ## property tests with new examples, then coverage-guided fuzzing of the push path, some minutes; writes fuzzing/RESULTS.md
+	@$(BIN)/python -m pytest -q --hypothesis-profile=explore -m hypothesis tests/unit
 	@PYTHONPATH=layers/shared:. $(BIN)/python -m fuzzing
 
 $(SCAN_READY): requirements-scan.txt

@@ -16,6 +16,7 @@ from local.emulator import Emulator
 from local.state import StateDirectory
 from tests.contracts.aws_resources import Resources
 from tests.fakes import FakeClock
+from wechat_kf.wechat.transport import Timeouts
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +47,9 @@ def resources(dynamodb: Any, sqs: Any) -> Resources:
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture
+def timeouts() -> Timeouts:
+    """Those of calls to the simulator; a test where one has to time out brings its own."""
+    return Timeouts()

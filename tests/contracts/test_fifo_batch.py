@@ -130,7 +130,6 @@ def test_a_group_that_waits_comes_back_after_its_delay_in_order(line: Line) -> N
     line.put("a:1", "a:2", "a:3")
     line.consume(raising(RetryLater(200), "a:1"))  # rounded up to a second
     assert line.receive() == {"Records": []}
-    time.sleep(1.0)
     line.handled.clear()
     assert _consumed_when_ready(line) == []
     assert line.handled == ["a:1", "a:2", "a:3"]
@@ -183,7 +182,7 @@ def test_only_what_is_done_is_deleted_early(monkeypatch: pytest.MonkeyPatch) -> 
         if record.body == "a:2":
             raise RetryLater(1_000)
         if record.body == "slow:1":
-            assert sqs.was_deleted.wait(1)
+            assert sqs.was_deleted.wait(10)
 
     answer = process_fifo_batch(
         event_of("a:1", "a:2", "slow:1"), handle, queue=VisibilityQueue(sqs, "u"), workers=2
@@ -316,8 +315,8 @@ def _wait(barrier: threading.Barrier) -> None:
 
 
 def _consumed_when_ready(line: Line) -> list[str]:
-    """The next batch that is not empty, within a second."""
-    deadline = time.monotonic() + 1
+    """The next batch that is not empty."""
+    deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         left = line.consume(succeed)
         if line.handled:

@@ -142,7 +142,7 @@ def measured(deployment: Deployment, *names: str) -> list[float]:
                 for name in names:
                     deployment.say(name, conversation, number)
             time.sleep(0.1)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while len(deployment.subscribers.arrived) < ROUNDS * CONVERSATIONS:
             assert time.monotonic() < deadline, "the healthy subscriber misses something"
             time.sleep(0.02)
@@ -165,7 +165,7 @@ def test_a_slow_and_a_dead_subscriber_cost_the_healthy_one_nothing(
     )
 
     print(f"\nalone {told(alone)}\nbeside a slow and a dead one {told(beside)}")
-    assert statistics.median(beside) < statistics.median(alone) + 0.2
+    assert statistics.median(beside) < statistics.median(alone) + TIMEOUT_SECONDS / 2
     # At worst one grace period, never the slow one's whole time-out.
     assert beside[-1] < alone[-1] + TIMEOUT_SECONDS
 

@@ -38,6 +38,8 @@ from wechat_kf.wechat.transport import Timeouts, Transport
 REGISTER = "/cgi-bin/business/register"
 SHOP = Registration("shop_0042", "苹果旗舰店", icon=plain_png(), external_id="m-1001")
 
+HASTY = pytest.mark.parametrize("timeouts", [Timeouts(read=0.5)], ids=["hasty"])
+
 
 @dataclass
 class OneToken:
@@ -59,9 +61,9 @@ class OneToken:
 class World:
     """The simulator, and our use cases on it with a store in memory."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, timeouts: Timeouts) -> None:
         self.url = url
-        self.transport = Transport([url], Timeouts(connect=1.0, read=0.3, reply=1.0))
+        self.transport = Transport([url], timeouts)
         client = WeChatClient(self.transport, tokens=OneToken(self.transport), app_id=APP_ID)
         self.directory = WeChatDirectory(client)
         self.store = InMemoryMerchants()
@@ -108,8 +110,8 @@ def simulator_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def world(simulator_url: str) -> Iterator[World]:
-    made = World(simulator_url)
+def world(simulator_url: str, timeouts: Timeouts) -> Iterator[World]:
+    made = World(simulator_url, timeouts)
     made.control("POST", "reset", {"settings": True})
     yield made
     made.transport.close()
@@ -122,7 +124,8 @@ def test_a_merchant_is_registered_with_its_icons_address(world: World) -> None:
     assert world.agrees
 
 
-@pytest.mark.parametrize("kind", ["cut_after", "slow:600"])
+@HASTY
+@pytest.mark.parametrize("kind", ["cut_after", "slow:1000"])
 def test_a_connection_lost_after_wechat_did_it_is_settled(world: World, kind: str) -> None:
     world.fault(kind)
     merchant, created = world.registrar.register(SHOP)
@@ -131,6 +134,7 @@ def test_a_connection_lost_after_wechat_did_it_is_settled(world: World, kind: st
     assert world.registrar.register(SHOP) == (merchant, False)
 
 
+@HASTY
 @pytest.mark.parametrize("kind", ["cut_before", "hang", "http_500", "html"])
 def test_a_connection_lost_before_wechat_did_it_can_be_repeated(world: World, kind: str) -> None:
     world.fault(kind)
@@ -212,28 +216,31 @@ def test_every_sub_merchant_of_wechats_list_is_adopted(world: World, count: int)
     assert world.sync.run() == SyncReport(listed=count)
 
 
-def test_500_merchants_are_imported_from_a_file(
+def test_hundreds_of_merchants_are_imported_from_a_file(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Interrupted by WeChat's limit half-way, raised by the operator, and resumed."""
+    """Interrupted by WeChat's limit half-way, raised by the operator, and resumed.
+
+    250, which are more than one page of WeChat's list; the quota of 500 is filled above.
+    """
     file = tmp_path / "merchants.csv"
     (tmp_path / "icon.png").write_bytes(plain_png())
-    rows = [f"m-{number},,商店{number:03},icon.png" for number in range(500)]
+    rows = [f"m-{number},,商店{number:03},icon.png" for number in range(250)]
     file.write_text("external_id,account_name,nickname,icon_file\n" + "\n".join(rows))
     app = MerchantsApp(world.store, cast(Any, world.directory))
     monkeypatch.setattr(import_merchants, "api_of", lambda *_: InProcessApi(app))
 
-    world.control("PUT", "config", {"max_sub_merchants": 250})
+    world.control("PUT", "config", {"max_sub_merchants": 125})
     assert import_merchants.main([str(file)]) == import_merchants.STOPPED
-    assert len(world.accounts()) == 250
-    world.control("PUT", "config", {"max_sub_merchants": 500})
+    assert len(world.accounts()) == 125
+    world.control("PUT", "config", {"max_sub_merchants": 250})
     assert import_merchants.main([str(file)]) == import_merchants.DONE
 
     with file.with_suffix(".result.csv").open(encoding="utf-8", newline="") as found:
         results = list(csv.DictReader(found))
-    assert Counter(result["outcome"] for result in results) == {"registered": 500}
-    assert len({result["business_id"] for result in results}) == 500
-    assert len(set(world.accounts())) == 500
+    assert Counter(result["outcome"] for result in results) == {"registered": 250}
+    assert len({result["business_id"] for result in results}) == 250
+    assert len(set(world.accounts())) == 250
     assert world.agrees
 
 

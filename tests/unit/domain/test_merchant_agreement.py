@@ -198,4 +198,4 @@ class Merchants(RuleBasedStateMachine):
 
 
 TestAgreement = Merchants.TestCase
-TestAgreement.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestAgreement.settings = settings(max_examples=150, stateful_step_count=30)

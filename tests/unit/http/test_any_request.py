@@ -169,7 +169,7 @@ def test_every_route_but_the_push_path_is_tried() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(APPS))
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=300)
 @given(data=st.data(), request=REQUESTS)
 def test_any_request_is_answered_or_refused(
     name: str, data: st.DataObject, request: dict[str, Any]

@@ -50,7 +50,7 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def simulator(receiver: Receiver) -> Iterator[Simulator]:
     world = World.create(clock=Clock(lambda: NOW), seed=1)
-    world.settings.update({"push_url": receiver.url, "push_deadline_seconds": 0.2})
+    world.settings.update({"push_url": receiver.url})
     loop = asyncio.new_event_loop()
     runner = web.AppRunner(create_app(world), handler_cancellation=True, shutdown_timeout=0.1)
 

@@ -136,7 +136,8 @@ def test_an_order_that_makes_no_sense_is_explained(
 def test_a_push_without_an_answer_in_time_is_tried_three_times(
     simulator: Simulator, receiver: Receiver
 ) -> None:
-    receiver.answer = slowly(0.3)
+    simulator.configure(push_deadline_seconds=0.2)
+    receiver.answer = slowly(1)
 
     told = simulator.buyer("text", content="在吗")
 

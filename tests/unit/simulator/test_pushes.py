@@ -313,7 +313,6 @@ def test_one_need_not_wait_for_the_answer(shop: Simulator, receiver: Receiver) -
         go.wait(1)
         return 200, b""
 
-    shop.configure(push_deadline_seconds=2)
     receiver.answer = held
     outcome = shop.buyer("text", content="在吗", wait=False)
     assert outcome["accepted"] is None

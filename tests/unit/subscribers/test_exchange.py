@@ -7,16 +7,24 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.unit.subscribers.loopback import OK, Script, answer, certificates, serving
-from wechat_kf.subscribers.exchange import Exchange, ExchangeError, Reply, Request, resolve
+from wechat_kf.subscribers.exchange import (
+    TOTAL_SECONDS,
+    Exchange,
+    ExchangeError,
+    Reply,
+    Request,
+    resolve,
+)
 from wechat_kf.subscribers.webhook_url import WebhookUrl, parse_webhook_url
 
 LIMIT = 0.3
-"""Seconds; the real one is 5."""
+"""Seconds, where they have to run out; else there are the usual five."""
 
 
 def request_to(port: int, *, body: bytes = b"{}", path: str = "/hook") -> Request:
@@ -24,16 +32,14 @@ def request_to(port: int, *, body: bytes = b"{}", path: str = "/hook") -> Reques
     return Request(url, {"Content-Type": "text/plain"}, body)
 
 
-def exchange() -> Exchange:
-    return Exchange(allow_loopback=True, total_seconds=LIMIT)
+def exchange(total_seconds: float = TOTAL_SECONDS) -> Exchange:
+    return Exchange(allow_loopback=True, total_seconds=total_seconds)
 
 
-def reason_of(script: Script, body: bytes = b"{}") -> str:
-    """Why there is no reply from such a server; it must not take longer than the limit."""
-    started = time.monotonic()
+def reason_of(script: Script, total_seconds: float = TOTAL_SECONDS) -> str:
+    """Why there is no reply from such a server."""
     with serving(script) as server, pytest.raises(ExchangeError) as failure:
-        exchange().post(request_to(server.port, body=body))
-    assert time.monotonic() - started < LIMIT + 0.5
+        exchange(total_seconds).post(request_to(server.port))
     return failure.value.reason
 
 
@@ -67,10 +73,8 @@ def test_the_body_of_a_reply_is_not_waited_for() -> None:
         while True:
             connection.sendall(b"x" * 65536)
 
-    started = time.monotonic()
     with serving(endless) as server:
         assert exchange().post(request_to(server.port)).status == 200
-    assert time.monotonic() - started < LIMIT
 
 
 def silence(connection: socket.socket) -> None:
@@ -106,14 +110,14 @@ def forever_100(connection: socket.socket) -> None:
     ],
 )
 def test_the_time_limit_is_for_everything_together(script: Script) -> None:
-    assert reason_of(script) == "timed out"
+    assert reason_of(script, LIMIT) == "timed out"
 
 
 def test_a_server_that_does_not_read_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(ExchangeError) as failure:
-            exchange().post(request_to(port, body=b"x" * 50_000_000))
+            exchange(LIMIT).post(request_to(port, body=b"x" * 50_000_000))
     assert failure.value.reason == "timed out"
 
 
@@ -165,7 +169,7 @@ def named(host: str, port: int, scheme: str = "https") -> Request:
 )
 def test_a_name_that_leads_inside_is_not_called(answers: list[str]) -> None:
     with serving(answer(OK)) as server:
-        guarded = Exchange(total_seconds=LIMIT, resolve=lambda _host, _port: answers)
+        guarded = Exchange(resolve=lambda _host, _port: answers)
         with pytest.raises(ExchangeError) as failure:
             guarded.post(named("inside.example.com", server.port, "http"))
     assert failure.value.reason == "address not allowed"
@@ -180,7 +184,7 @@ def test_the_connection_goes_to_the_address_that_was_checked() -> None:
         return ["127.0.0.2"] if len(asked) == 1 else ["127.0.0.3"]
 
     with serving(answer(OK), host="127.0.0.2") as server:
-        guarded = Exchange(allow_loopback=True, total_seconds=LIMIT, resolve=rebinding)
+        guarded = Exchange(allow_loopback=True, resolve=rebinding)
         guarded.post(named("rebinding.example.com", server.port, "http"))
     assert asked == ["rebinding.example.com"]
     assert f"Host: rebinding.example.com:{server.port}".encode() in server.requests[0]
@@ -189,9 +193,7 @@ def test_the_connection_goes_to_the_address_that_was_checked() -> None:
 def test_the_next_address_is_tried_when_one_is_dead() -> None:
     with serving(answer(OK), host="127.0.0.3") as server:
         both = Exchange(
-            allow_loopback=True,
-            total_seconds=LIMIT,
-            resolve=lambda _host, _port: ["127.0.0.2", "127.0.0.3"],
+            allow_loopback=True, resolve=lambda _host, _port: ["127.0.0.2", "127.0.0.3"]
         )
         assert both.post(named("two.example.com", server.port, "http")).status == 204
 
@@ -200,14 +202,14 @@ def test_a_slow_look_up_counts_too() -> None:
     never = threading.Event()
 
     def slow(_host: str, _port: int) -> Sequence[str]:
-        never.wait(2)
+        never.wait(20)
         return ["1.1.1.1"]
 
     started = time.monotonic()
     with pytest.raises(ExchangeError, match="timed out"):
         Exchange(total_seconds=LIMIT, resolve=slow).post(named("slow.example.com", 443))
-    assert time.monotonic() - started < LIMIT + 0.2
     never.set()
+    assert time.monotonic() - started < 10
 
 
 def test_a_name_that_does_not_exist_is_a_failure() -> None:
@@ -222,7 +224,6 @@ def test_tls_is_verified_against_the_name(tmp_path: Path) -> None:
     known = certificates("hooks.example.com", tmp_path)
     client = Exchange(
         allow_loopback=True,
-        total_seconds=2,
         resolve=lambda _host, _port: ["127.0.0.1"],
         tls=known.client,
     )
@@ -235,9 +236,7 @@ def test_tls_is_verified_against_the_name(tmp_path: Path) -> None:
 
 def test_an_unknown_authority_is_refused(tmp_path: Path) -> None:
     own = certificates("hooks.example.com", tmp_path)
-    usual = Exchange(
-        allow_loopback=True, total_seconds=2, resolve=lambda _host, _port: ["127.0.0.1"]
-    )
+    usual = Exchange(allow_loopback=True, resolve=lambda _host, _port: ["127.0.0.1"])
     with (
         serving(answer(OK), tls=own.server) as server,
         pytest.raises(ExchangeError, match="TLS failed"),
@@ -248,16 +247,16 @@ def test_an_unknown_authority_is_refused(tmp_path: Path) -> None:
 
 def test_a_server_that_does_not_speak_tls_is_a_failure() -> None:
     with serving(answer(OK)) as server, pytest.raises(ExchangeError) as failure:
-        exchange().post(named("127.0.0.1", server.port))
+        exchange(LIMIT).post(named("127.0.0.1", server.port))
     assert failure.value.reason in ("TLS failed", "timed out")
 
 
 def test_a_silent_tls_handshake_is_given_up() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        started = time.monotonic()
-        with pytest.raises(ExchangeError, match="timed out"):
-            exchange().post(named("127.0.0.1", listener.getsockname()[1]))
-    assert time.monotonic() - started < LIMIT + 0.2
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        pytest.raises(ExchangeError, match="timed out"),
+    ):
+        exchange(LIMIT).post(named("127.0.0.1", listener.getsockname()[1]))
 
 
 def test_the_environments_proxy_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,22 +278,16 @@ def test_nothing_of_the_url_or_body_is_logged_or_raised(caplog: pytest.LogCaptur
 
 
 def test_many_requests_go_side_by_side() -> None:
-    def slow(connection: socket.socket) -> None:
-        time.sleep(0.1)
+    all_here = threading.Barrier(10)
+
+    def sociable(connection: socket.socket) -> None:
+        all_here.wait(5)
         connection.sendall(OK)
 
-    shared = Exchange(allow_loopback=True, total_seconds=2)
-    with serving(slow) as server:
-        started = time.monotonic()
-        threads = [
-            threading.Thread(target=shared.post, args=(request_to(server.port),)) for _ in range(10)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert len(server.requests) == 10
-    assert time.monotonic() - started < 0.8
+    shared = exchange()
+    with serving(sociable) as server, ThreadPoolExecutor(10) as pool:
+        replies = list(pool.map(shared.post, [request_to(server.port)] * 10))
+    assert replies == [Reply(204, None)] * 10
 
 
 def test_the_systems_answer_has_ipv4_first() -> None:

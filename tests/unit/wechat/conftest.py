@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.wechat.client_loopback import FixedTokens, LoopbackWeChat
 from wechat_kf.wechat.client import WeChatClient
-from wechat_kf.wechat.transport import Timeouts, Transport
+from wechat_kf.wechat.transport import Transport
 
 APP_ID = "wx0123456789abcdef"
 
@@ -17,7 +17,7 @@ def wechat() -> Iterator[LoopbackWeChat]:
 
 @pytest.fixture
 def transport(wechat: LoopbackWeChat) -> Iterator[Transport]:
-    transport = Transport([wechat.origin], Timeouts(connect=0.5, read=0.3, reply=0.5))
+    transport = Transport([wechat.origin])
     yield transport
     transport.close()
 

@@ -36,6 +36,8 @@ from wechat_kf.wechat.session import IDLE_SECONDS
 from wechat_kf.wechat.transport import MAX_REPLY_BYTES, Call, Timeouts, Transport
 
 QUICK = Timeouts(connect=0.3, read=0.3, reply=0.3)
+"""For calls that have to time out."""
+
 SEND = operations.SEND_AS_SUB_MERCHANT
 SEND_CALL = Call(SEND, {"access_token": "T"}, {"text": "hello"})
 
@@ -54,21 +56,21 @@ def test_a_reply_comes_back_with_status_and_bytes(transport: Transport) -> None:
 
 
 def test_refused_connection_is_never_sent() -> None:
-    error = failure(Transport([f"http://127.0.0.1:{closed_port()}"], QUICK))
+    error = failure(Transport([f"http://127.0.0.1:{closed_port()}"]))
 
     assert error.sent == "never"
     assert (error.code, error.status, error.retry) == ("wechat_unreachable", 503, Retry.BACKOFF)
 
 
 def test_unknown_host_is_never_sent() -> None:
-    assert failure(Transport(["https://wechat.invalid"], QUICK)).sent == "never"
+    assert failure(Transport(["https://wechat.invalid"])).sent == "never"
 
 
 def test_connection_reset_during_the_tls_handshake_is_never_sent() -> None:
     with listening_socket() as (listener, port):
         thread = threading.Thread(target=lambda: reset(listener.accept()[0]))
         thread.start()
-        error = failure(Transport([f"https://127.0.0.1:{port}"], QUICK))
+        error = failure(Transport([f"https://127.0.0.1:{port}"]))
         thread.join()
 
     assert error.sent == "never"
@@ -115,7 +117,7 @@ def tls_wechat(certificate: Path) -> Iterator[LoopbackWeChat]:
 
 
 def test_a_certificate_that_is_not_trusted_is_never_sent(tls_wechat: LoopbackWeChat) -> None:
-    assert failure(Transport([tls_wechat.origin], QUICK)).sent == "never"
+    assert failure(Transport([tls_wechat.origin])).sent == "never"
     assert tls_wechat.received == []
 
 
@@ -123,7 +125,7 @@ def test_over_tls_the_same_is_known(
     tls_wechat: LoopbackWeChat, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate))
-    transport = Transport([tls_wechat.origin], QUICK)
+    transport = Transport([tls_wechat.origin])
 
     assert transport.send(SEND_CALL).status == 200
     tls_wechat.answer(SEND.path, CUT_AFTER_READING)
@@ -149,12 +151,10 @@ def test_cut_before_reading_is_perhaps_sent(wechat: LoopbackWeChat, transport: T
     ],
     ids=["cut", "hang", "truncated", "drip"],
 )
-def test_anything_lost_after_sending_is_perhaps_sent(
-    wechat: LoopbackWeChat, transport: Transport, reply: Reply
-) -> None:
+def test_anything_lost_after_sending_is_perhaps_sent(wechat: LoopbackWeChat, reply: Reply) -> None:
     wechat.answer(SEND.path, reply)
 
-    assert failure(transport).sent == "perhaps"
+    assert failure(Transport([wechat.origin], QUICK)).sent == "perhaps"
     assert len(wechat.received) == 1
 
 
@@ -219,9 +219,8 @@ def test_connections_that_were_idle_for_long_are_not_reused(
 
 
 def test_one_busy_connection_does_not_keep_the_idle_ones_alive(
-    wechat: LoopbackWeChat, idle_clock: ManualClock
+    wechat: LoopbackWeChat, transport: Transport, idle_clock: ManualClock
 ) -> None:
-    transport = Transport([wechat.origin], Timeouts(reply=5))
     two_at_once(wechat, transport)
     for _ in range(5):
         idle_clock.now += IDLE_SECONDS / 2
@@ -237,7 +236,7 @@ def test_one_busy_connection_does_not_keep_the_idle_ones_alive(
 
 
 def test_an_unreachable_host_hands_over_to_the_next(wechat: LoopbackWeChat) -> None:
-    transport = Transport([f"http://127.0.0.1:{closed_port()}", wechat.origin], QUICK)
+    transport = Transport([f"http://127.0.0.1:{closed_port()}", wechat.origin])
 
     assert transport.send(SEND_CALL).status == 200
 
@@ -259,7 +258,7 @@ def test_what_may_have_been_sent_is_not_sent_to_another_host(
 
 def test_a_failure_after_a_handover_is_perhaps_sent(wechat: LoopbackWeChat) -> None:
     wechat.answer(SEND.path, CUT_AFTER_READING)
-    transport = Transport([f"http://127.0.0.1:{closed_port()}", wechat.origin], QUICK)
+    transport = Transport([f"http://127.0.0.1:{closed_port()}", wechat.origin])
 
     assert failure(transport).sent == "perhaps"
 
@@ -269,13 +268,13 @@ def test_an_error_status_is_an_answer_and_no_reason_to_change_hosts(
 ) -> None:
     wechat.answer(SEND.path, Reply(status=500))
     with LoopbackWeChat() as other:
-        assert Transport([wechat.origin, other.origin], QUICK).send(SEND_CALL).status == 500
+        assert Transport([wechat.origin, other.origin]).send(SEND_CALL).status == 500
         assert other.received == []
 
 
 def test_a_detour_lasts_a_minute(wechat: LoopbackWeChat) -> None:
     clock, port = ManualClock(), closed_port()
-    transport = Transport([f"http://127.0.0.1:{port}", wechat.origin], QUICK, clock=clock)
+    transport = Transport([f"http://127.0.0.1:{port}", wechat.origin], clock=clock)
     transport.send(SEND_CALL)
 
     with LoopbackWeChat(port) as first:
@@ -363,11 +362,12 @@ def test_proxies_of_the_environment_are_ignored(
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
 
-    assert Transport([wechat.origin], QUICK).send(SEND_CALL).status == 200
+    assert Transport([wechat.origin]).send(SEND_CALL).status == 200
 
 
-def test_a_reply_may_be_as_large_as_the_limit_and_no_larger(wechat: LoopbackWeChat) -> None:
-    transport = Transport([wechat.origin], Timeouts(connect=1, read=5, reply=10))
+def test_a_reply_may_be_as_large_as_the_limit_and_no_larger(
+    wechat: LoopbackWeChat, transport: Transport
+) -> None:
     path = operations.DOWNLOAD.path
     wechat.answer(path, Reply(b"x" * MAX_REPLY_BYTES), Reply(b"x" * (MAX_REPLY_BYTES + 1)))
     call = Call(operations.DOWNLOAD)
@@ -391,7 +391,7 @@ def test_chunked_replies_are_read(wechat: LoopbackWeChat, transport: Transport) 
 
         thread = threading.Thread(target=serve)
         thread.start()
-        reply = Transport([f"http://127.0.0.1:{port}"], QUICK).send(Call(operations.LIST))
+        reply = Transport([f"http://127.0.0.1:{port}"]).send(Call(operations.LIST))
         thread.join()
 
     assert reply.body == b'{"errcode": 0}'

@@ -197,7 +197,7 @@ def test_frames_that_are_not_what_they_say(
     assert caught.value.reason is fault
 
 
-@settings(max_examples=200, deadline=None, database=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200) | st.text(max_size=100))
 def test_decrypting_anything_gives_bytes_or_a_frame_error(anything: bytes | str) -> None:
     encrypt = anything if isinstance(anything, str) else base64.b64encode(anything).decode()

@@ -133,7 +133,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, database=None)
+@settings(max_examples=200)
 @given(st.dictionaries(NAMES, TREES, min_size=1, max_size=4))
 def test_xml_is_read_as_it_was_written_by_another_library(fields: dict[str, Any]) -> None:
     written = xmltodict.unparse({"xml": fields}, pretty=False)
@@ -151,7 +151,7 @@ FLAT = st.lists(
 )
 
 
-@settings(max_examples=1_000, deadline=None, database=None)
+@settings(max_examples=1_000)
 @given(FLAT, st.sampled_from([("<xml>", "</xml>"), ("<xml>\n", "\n</xml>"), ("<xml>", "")]))
 def test_the_pattern_reads_what_expat_reads_or_leaves_it_to_expat(
     elements: list[str], around: tuple[str, str]
@@ -192,7 +192,7 @@ MARKUP = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None, database=None)
+@settings(max_examples=500)
 @given(MARKUP)
 def test_whatever_defusedxml_refuses_is_refused(pieces: list[str]) -> None:
     body = "<xml>" + "".join(pieces) + "</xml>"
@@ -203,7 +203,7 @@ def test_whatever_defusedxml_refuses_is_refused(pieces: list[str]) -> None:
             parse_body(body.encode())
 
 
-@settings(max_examples=500, deadline=None, database=None)
+@settings(max_examples=500)
 @given(st.sampled_from([b"", b"{", b"<", b'{"a":', b"<xml>"]), st.binary(max_size=100))
 def test_no_bytes_raise_anything_else(start: bytes, rest: bytes) -> None:
     try:

@@ -221,7 +221,7 @@ def opened_or_refused(console: Console, request: Request) -> None:
     json.dumps(dict(push.content), ensure_ascii=False, allow_nan=False).encode()
 
 
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=150)
 @given(st.sampled_from(CONSOLES), st.binary(max_size=300), QUERIES)
 def test_random_requests_are_refused(console: Console, body: bytes, query: dict[str, str]) -> None:
     with pytest.raises(PushRefusedError):
@@ -230,7 +230,7 @@ def test_random_requests_are_refused(console: Console, body: bytes, query: dict[
         console.opener().verify_url(query)
 
 
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=150)
 @given(st.sampled_from(CONSOLES), st.binary(max_size=300), st.sampled_from([b"", b"<xml>", b"{"]))
 def test_random_messages_that_are_signed_are_opened_or_refused(
     console: Console, message: bytes, start: bytes
@@ -238,7 +238,7 @@ def test_random_messages_that_are_signed_are_opened_or_refused(
     opened_or_refused(console, console.wrap(start + message))
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from([console for console in CONSOLES if console.format == "json"]),
     st.sampled_from(sorted(MESSAGES)),
@@ -255,7 +255,7 @@ def test_fields_of_any_type_are_opened_or_refused(
     opened_or_refused(console, console.wrap(message))
 
 
-@settings(max_examples=200, deadline=None, database=None)
+@settings(max_examples=200)
 @given(st.sampled_from(CONSOLES), st.sampled_from(sorted(MESSAGES)), st.randoms(), st.booleans())
 def test_mutated_pushes_are_opened_or_refused(
     console: Console, name: str, chance: random.Random, signed: bool

@@ -1,0 +1,37 @@
+"""What holds for all tests: no pauses for garbage, and the same examples every time."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from wechat_kf.aws import clients
+
+# The same examples in every run, whatever they take: looking for new ones is what `make fuzz` does.
+settings.register_profile("explore", deadline=None, max_examples=500)
+settings.load_profile("ci")
+
+
+def pytest_collection_finish() -> None:
+    """Keep full garbage collections out of the tests.
+
+    With all the modules and tests loaded, each one stops the process, and the servers in it, for
+    0.3 s, and longer on a busy machine; many a limit that is tested here is shorter.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(700, 10, 1000)
+
+
+@pytest.fixture(scope="module")
+def aws_session() -> Iterator[None]:
+    """One botocore session for a module's tests, which takes long to make, and not one of others.
+
+    It reads regions and endpoints of the environment for each client anew, credentials only once.
+    """
+    clients._session.cache_clear()
+    yield
+    clients._session.cache_clear()
