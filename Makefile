@@ -64,13 +64,17 @@ import: $(READY) ## register merchants from FILE=merchants.csv on the stack of .
 replay: $(READY) ## count dead letters, put them back in line, or discard them (ARGS="deliveries --dry-run"; see --help)
 	@exec $(BIN)/python -m cli.replay $(ARGS)
 
+# On all processors. The others take turns: their servers and workers want the machine for themselves.
+UNIT_TESTS = $(BIN)/python -m pytest --numprocesses auto --dist loadfile tests/unit tests/template
+
 .PHONY: test
 test: lint $(READY) ## everything: lint, unit, contracts, template, end to end on a stack of its own, and the page in Chromium if there is one
-	@$(BIN)/python -m pytest
+	@$(UNIT_TESTS)
+	@$(BIN)/python -m pytest tests/contracts tests/browser tests/e2e
 
 .PHONY: test-unit
-test-unit: $(READY) ## the fast tests: no stack
-	@$(BIN)/python -m pytest tests/unit tests/contracts tests/template
+test-unit: $(READY) ## the fast tests: no stack, no emulator
+	@$(UNIT_TESTS)
 
 .PHONY: test-browser
 test-browser: $(READY) ## the demo page in a real browser (needs chromium, or CHROMIUM=/path/to/it)
@@ -78,9 +82,16 @@ test-browser: $(READY) ## the demo page in a real browser (needs chromium, or CH
 
 .PHONY: lint
 lint: $(READY) ## ruff, mypy, cfn-lint for global and China regions, sam validate
+	@$(MAKE) --no-print-directory --jobs 2 lint-python lint-template
+
+.PHONY: lint-python
+lint-python: $(READY)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy layers/shared/wechat_kf functions local cli benchmarks fuzzing chaos tests
+
+.PHONY: lint-template
+lint-template: $(READY)
 	@$(BIN)/cfn-lint template.yaml --regions $(CHINA_AND_GLOBAL)
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
 

@@ -197,7 +197,7 @@ def test_what_a_subscriber_missed_is_replayed(
     assert not listed()
 
 
-ROUNDS = 15
+ROUNDS = 9
 
 
 def test_a_slow_and_a_dead_subscriber_cost_their_neighbour_nothing(

@@ -17,7 +17,7 @@ LONG = "STORM" in os.environ
 
 def plan_of_environment() -> Plan:
     if not LONG:
-        return Plan(messages=150, conversations=25)
+        return Plan(messages=100, conversations=25)
     return Plan(
         messages=int(os.environ["STORM"]),
         conversations=int(os.environ.get("STORM_CONVERSATIONS", "200")),

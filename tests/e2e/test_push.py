@@ -228,7 +228,7 @@ def test_the_main_accounts_messages_are_handed_to_wechats_own_tool_if_so_wished(
 
 # --- many ----------------------------------------------------------------------------------
 
-PUSHES = int(os.environ.get("PUSHES", "300"))
+PUSHES = int(os.environ.get("PUSHES", "200"))
 """The long form, by hand: `PUSHES=1000 .venv/bin/pytest tests/e2e/test_push.py -k many`."""
 BUYERS = 20
 
