@@ -19,6 +19,15 @@ class Template:
         found = self.document["Resources"].items()
         return {name: body["Properties"] for name, body in found if body["Type"] == type_name}
 
+    def alarms_of_row(self, name: str) -> dict[str, dict[str, Any]]:
+        """The alarms that a row of the handbook is about: one, or with `…` all that end so."""
+        end = f"{name.removeprefix('…')}Alarm"
+        return {
+            alarm: facts
+            for alarm, facts in self.resources("AWS::CloudWatch::Alarm").items()
+            if alarm == end or (name.startswith("…") and alarm.endswith(end))
+        }
+
     @property
     def functions(self) -> dict[str, dict[str, Any]]:
         return self.resources("AWS::Serverless::Function")

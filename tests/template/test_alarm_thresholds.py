@@ -18,17 +18,12 @@ def thresholds(page: Path) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("page", ["operations.md", "zh-CN/operations.md"])
 def test_the_handbook_says_when_each_alarm_rings(template: Template, page: str) -> None:
-    alarms = template.resources("AWS::CloudWatch::Alarm")
     explained: set[str] = set()
     for name, told in thresholds(DOCS / page):
-        meant = {
-            alarm: facts
-            for alarm, facts in alarms.items()
-            if alarm == f"{name}Alarm" or (name[0] == "…" and alarm.endswith(f"{name[1:]}Alarm"))
-        }
+        meant = template.alarms_of_row(name)
         assert meant, name
         for alarm, facts in meant.items():
             minutes, periods = facts["Period"] // 60, facts["EvaluationPeriods"]
             assert told == f"> {facts['Threshold']}, {periods} × {minutes} min", alarm
         explained |= set(meant)
-    assert explained == set(alarms)
+    assert explained == set(template.resources("AWS::CloudWatch::Alarm"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime
-from functools import lru_cache
 
 Clock = Callable[[], int]
 
@@ -22,17 +21,9 @@ def now_ms() -> int:
 
 def rfc3339(at_ms: int) -> str:
     """An instant as UTC text with milliseconds, such as `2026-01-02T03:04:05.678Z`."""
-    day, rest = divmod(at_ms, DAY)
-    hours, rest = divmod(rest, HOUR)
-    minutes, rest = divmod(rest, MINUTE)
-    seconds, milliseconds = divmod(rest, SECOND)
-    return f"{_date(day)}T{hours:02d}:{minutes:02d}:{seconds:02d}.{milliseconds:03d}Z"
-
-
-@lru_cache(maxsize=8)
-def _date(day: int) -> str:
-    # Kept, because every push needs it and nearly all are of one day.
-    return time.strftime("%Y-%m-%d", time.gmtime(day * (DAY // SECOND)))
+    seconds, milliseconds = divmod(at_ms, SECOND)
+    # Not by way of a datetime, which takes twice as long, and every push needs it.
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03d}Z"
 
 
 def from_rfc3339(text: str) -> int:

@@ -295,10 +295,8 @@ def _parameter(query: Mapping[str, str], name: str) -> str:
 
 def _signed(query: Mapping[str, str], name: str) -> tuple[str, str, str]:
     """The signature of that name, and the timestamp and the nonce that it covers."""
-    given, timestamp, nonce = _parameter(query, name), query.get("timestamp"), query.get("nonce")
-    if not isinstance(timestamp, str) or not isinstance(nonce, str) or not timestamp or not nonce:
-        raise PushRefusedError(Refusal.MISSING_PARAMETER)
-    is_time = len(timestamp) <= MAX_TIMESTAMP_DIGITS and timestamp.isascii() and timestamp.isdigit()
-    if not is_time or len(nonce) > MAX_PARAMETER_LENGTH:
-        raise PushRefusedError(Refusal.MALFORMED)
-    return given, timestamp, nonce
+    given, timestamp = _parameter(query, name), _parameter(query, "timestamp")
+    nonce = _parameter(query, "nonce")
+    if timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= MAX_TIMESTAMP_DIGITS:
+        return given, timestamp, nonce
+    raise PushRefusedError(Refusal.MALFORMED)
