@@ -58,11 +58,11 @@ simulator: $(READY) ## only the WeChat simulator, in the foreground
 
 .PHONY: import
 import: $(READY) ## register merchants from FILE=merchants.csv on the stack of .local (ARGS: see --help)
-	@$(BIN)/python -m cli.import_merchants $(FILE) $(ARGS)
+	@$(BIN)/python -m tools.ops.import_merchants $(FILE) $(ARGS)
 
 .PHONY: replay
 replay: $(READY) ## count dead letters, put them back in line, or discard them (ARGS="deliveries --dry-run"; see --help)
-	@exec $(BIN)/python -m cli.replay $(ARGS)
+	@exec $(BIN)/python -m tools.ops.replay $(ARGS)
 
 # On all processors. The others take turns: their servers and workers want the machine for themselves.
 UNIT_TESTS = $(BIN)/python -m pytest --numprocesses auto --dist loadfile tests/unit tests/template
@@ -88,7 +88,7 @@ lint: $(READY) ## ruff, mypy, cfn-lint for global and China regions, sam validat
 lint-python: $(READY)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/mypy layers/shared/wechat_kf functions local cli benchmarks fuzzing chaos tests
+	@$(BIN)/mypy layers/shared/wechat_kf functions tools local benchmarks tests
 
 .PHONY: lint-template
 lint-template: $(READY)
@@ -102,16 +102,16 @@ format: $(READY) ## put the code in shape
 
 .PHONY: docs
 docs: $(READY) ## write the generated documents: HTTP API, OpenAPI, configuration
-	@$(BIN)/python -m local.openapi
-	@$(BIN)/python -m local.configuration_page
+	@$(BIN)/python -m tools.docs.openapi
+	@$(BIN)/python -m tools.docs.configuration_page
 
 SCAN := .venv-scan/bin
 SCAN_READY := .venv-scan/ready
 
 .PHONY: fuzz
-fuzz: $(READY) ## property tests with new examples, then coverage-guided fuzzing of the push path, some minutes; writes fuzzing/RESULTS.md
+fuzz: $(READY) ## property tests with new examples, then coverage-guided fuzzing of the push path, some minutes; writes tests/fuzz/RESULTS.md
 	@$(BIN)/python -m pytest -q --hypothesis-profile=explore -m hypothesis tests/unit
-	@PYTHONPATH=layers/shared:. $(BIN)/python -m fuzzing
+	@PYTHONPATH=layers/shared:. $(BIN)/python -m tests.fuzz
 
 $(SCAN_READY): requirements-scan.txt
 	@echo "setting up .venv-scan (once, about a minute)"
@@ -135,16 +135,16 @@ bench: $(READY) ## measure both sides in one run, some minutes; writes benchmark
 	@$(BIN)/python -m benchmarks
 
 .PHONY: chaos
-chaos: $(READY) ## the deployed stack under a scripted storm, some 20 minutes; writes chaos/RESULTS.md (ARGS: --seed, --pushes, --sends)
-	@PYTHONPATH=layers/shared $(BIN)/python -m chaos --report chaos/RESULTS.md $(ARGS)
+chaos: $(READY) ## the deployed stack under a scripted storm, some 20 minutes; writes tests/chaos/RESULTS.md (ARGS: --seed, --pushes, --sends)
+	@PYTHONPATH=layers/shared $(BIN)/python -m tests.chaos --report tests/chaos/RESULTS.md $(ARGS)
 
 .PHONY: chaos-in-process
-chaos-in-process: $(READY) ## 100 000 pushes against the layer alone, a minute or two; writes chaos/RESULTS.md
-	@PYTHONPATH=layers/shared $(BIN)/python -m chaos --in-process --report chaos/RESULTS.md $(ARGS)
+chaos-in-process: $(READY) ## 100 000 pushes against the layer alone, a minute or two; writes tests/chaos/RESULTS.md
+	@PYTHONPATH=layers/shared $(BIN)/python -m tests.chaos --in-process --report tests/chaos/RESULTS.md $(ARGS)
 
 .PHONY: doctor
 doctor: $(READY) ## check a stack, local or deployed (ARGS="--stack-name NAME --region R")
-	@$(BIN)/python -m cli.doctor $(ARGS)
+	@$(BIN)/python -m tools.ops.doctor $(ARGS)
 
 # One cache per architecture: SAM's cache key knows the layer's files, not what they were built for.
 # The built template takes no other Architecture than its layer's: CloudFormation refuses the other one,

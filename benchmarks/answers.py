@@ -11,17 +11,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from benchmarks.samples import AES_KEY, TOKEN
-from wechat_kf.aws.broadcasts_table import BroadcastsTable
-from wechat_kf.aws.dynamo import Value, encode
-from wechat_kf.aws.merchants_table import MerchantsTable
-from wechat_kf.aws.messages_table import MessagesTable
-from wechat_kf.aws.subscriptions_table import SubscriptionsTable
-from wechat_kf.domain.broadcast import Broadcast
+from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
+from wechat_kf.adapters.aws.dynamo import Value, encode
+from wechat_kf.adapters.aws.merchants_table import MerchantsTable
+from wechat_kf.adapters.aws.messages_table import MessagesTable
+from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.domain.clock import HOUR, MINUTE
-from wechat_kf.domain.event import ANY_MERCHANT
-from wechat_kf.domain.merchant import Merchant
-from wechat_kf.domain.outbound import Guarantee, OutboundMessage, Status
-from wechat_kf.domain.subscription import Subscription, Target, TargetType
+from wechat_kf.domain.events import ANY_MERCHANT
+from wechat_kf.domain.merchants.merchant import Merchant
+from wechat_kf.domain.messages.broadcasts import Broadcast
+from wechat_kf.domain.messages.message import Guarantee, OutboundMessage, Status
+from wechat_kf.domain.subscriptions.subscription import Subscription, Target, TargetType
 
 BUSINESS_ID: Final = "42"
 OPENID: Final = "o9AgO5Kd5ggOC-bXrbNODIiE3bGY"

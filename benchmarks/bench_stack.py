@@ -19,9 +19,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from local import stack as local_stack
-from local.clients import aws_client
 from local.deploy import BUCKET_NAME
-from local.state import StackInfo, StateDirectory
+from tools.stack.clients import aws_client
+from tools.stack.state import StackInfo, StateDirectory
 
 DIRECTORY = ".local/bench"
 EMPTY_PIPELINE = Path(__file__).parent / "empty_pipeline"

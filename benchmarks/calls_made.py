@@ -14,7 +14,7 @@ import requests
 from botocore import xform_name
 from botocore.client import BaseClient
 
-from wechat_kf.subscribers.exchange import Exchange, Request
+from wechat_kf.adapters.webhooks.http_post import Exchange, Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.measure import COMPARISON, Section, row_of_turns
 from benchmarks.template_environment import function_environment, function_names
-from local.state import ROOT
+from tools.stack.state import ROOT
 
 FLOOR = "import boto3; boto3.client('sqs')"
 ROUNDS = 9

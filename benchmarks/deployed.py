@@ -15,8 +15,8 @@ import requests
 from benchmarks.bench_stack import bench_stack, calls_between, deploy_empty_pipeline
 from benchmarks.measure import Section, percentile
 from benchmarks.samples import Account, BodyFormat, sealed_push
-from local.clients import ApiClient, ReceiverClient, SimulatorClient, aws_client, wait_until
-from local.state import StackInfo
+from tools.stack.clients import ApiClient, ReceiverClient, SimulatorClient, aws_client, wait_until
+from tools.stack.state import StackInfo
 
 COUNTED = 20
 LATENCIES = 40

@@ -14,10 +14,10 @@ from typing import Any
 from benchmarks.answers import BUSINESS_ID, OPENID, SUBSCRIPTION_ID, TEXT
 from benchmarks.samples import APP_ID, BodyFormat, sealed_push
 from benchmarks.template_environment import function_environment
-from local.state import ROOT
-from wechat_kf.aws.queues import delivery_to_body, event_to_body
-from wechat_kf.domain.delivery import Delivery
-from wechat_kf.domain.event import Event, EventType
+from tools.stack.state import ROOT
+from wechat_kf.adapters.aws.queues import delivery_to_body, event_to_body
+from wechat_kf.domain.events import Event, EventType
+from wechat_kf.domain.subscriptions.delivery import Delivery
 
 Handler = Callable[[dict[str, Any], Any], Any]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.emulator import REGION, Emulator, plain_environment
-from local.errors import StackError
 from local.processes import last_line
-from local.state import ROOT, StateDirectory
+from tools.stack.stack_error import StackError
+from tools.stack.state import ROOT, StateDirectory
 
 STACK_NAME = "wechat-kf"
 BUCKET_NAME = "wechat-kf-artifacts"

@@ -12,7 +12,7 @@ import boto3
 import requests
 
 from local.processes import Service
-from local.state import StateDirectory
+from tools.stack.state import StateDirectory
 
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from local.clients import aws_client
-from local.state import StackInfo, StateDirectory
+from tools.stack.clients import aws_client
+from tools.stack.state import StackInfo, StateDirectory
 
 
 def save(state: StateDirectory, info: StackInfo) -> None:

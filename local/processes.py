@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from local.errors import StackError
-from local.state import ROOT, StateDirectory
+from tools.stack.stack_error import StackError
+from tools.stack.state import ROOT, StateDirectory
 
 T = TypeVar("T")
 

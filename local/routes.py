@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.emulator import ACCOUNT_ID, REGION, Emulator
-from local.errors import StackError
+from tools.stack.stack_error import StackError
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 ANY_METHOD = "x-amazon-apigateway-any-method"

@@ -23,10 +23,10 @@ import requests
 from local import deploy, emulator, function_logs
 from local.batch_permissions import grant_batches
 from local.emulator import Emulator, plain_environment
-from local.errors import StackError
 from local.processes import Service
 from local.routes import import_routes
-from local.state import ROOT, StackInfo, StateDirectory
+from tools.stack.stack_error import StackError
+from tools.stack.state import ROOT, StackInfo, StateDirectory
 
 SERVICES = ("emulator", "simulator", "receiver", "page")
 READY_SECONDS = 20.0

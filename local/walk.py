@@ -22,7 +22,8 @@ from typing import Any
 import requests
 
 from local import function_logs, stack
-from local.clients import (
+from local.stack import Progress
+from tools.stack.clients import (
     ApiClient,
     NothingFoundError,
     PushRefusedError,
@@ -30,9 +31,8 @@ from local.clients import (
     SimulatorClient,
     wait_until,
 )
-from local.errors import StackError
-from local.stack import Progress
-from local.state import StackInfo, StateDirectory
+from tools.stack.stack_error import StackError
+from tools.stack.state import StackInfo, StateDirectory
 
 PATIENCE_SECONDS = 20.0
 OUTCOMES = ("message.sent", "message.failed", "message.unknown")

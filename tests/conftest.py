@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from wechat_kf.aws import clients
+from wechat_kf.adapters.aws import clients
 
 # The same examples in every run, whatever they take: looking for new ones is what `make fuzz` does.
 settings.register_profile("explore", deadline=None, max_examples=500)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from wechat_kf.domain.merchant import DirectoryEntry, NameTakenError, Registration
+from wechat_kf.domain.merchants.merchant import DirectoryEntry, NameTakenError, Registration
 
 
 @dataclass

@@ -7,21 +7,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
-from wechat_kf.aws.dynamo import cursor as encode_cursor
-from wechat_kf.aws.dynamo import cursor_parts, invalid_cursor
+from wechat_kf.adapters.aws.dynamo import cursor as encode_cursor
+from wechat_kf.adapters.aws.dynamo import cursor_parts, invalid_cursor
 from wechat_kf.domain.access_token import AccessToken, ForcedRefreshes
-from wechat_kf.domain.broadcast import Broadcast
-from wechat_kf.domain.circuit import Circuit
 from wechat_kf.domain.clock import DAY, MINUTE, Clock
-from wechat_kf.domain.conversation import Conversation
-from wechat_kf.domain.delivery import Delivery
-from wechat_kf.domain.event import Event, conversation_key
+from wechat_kf.domain.events import Event, conversation_key
 from wechat_kf.domain.media import StoredMedia
-from wechat_kf.domain.merchant import ChangedMeanwhileError, Merchant
-from wechat_kf.domain.outbound import Claim, Claimed, OutboundMessage, Status
+from wechat_kf.domain.merchants.merchant import ChangedMeanwhileError, Merchant
+from wechat_kf.domain.messages.broadcasts import Broadcast
+from wechat_kf.domain.messages.conversations import Conversation
+from wechat_kf.domain.messages.message import Claim, Claimed, OutboundMessage, Status
+from wechat_kf.domain.messages.transcript import Direction, TranscriptEntry
 from wechat_kf.domain.paging import Page
-from wechat_kf.domain.subscription import Subscription
-from wechat_kf.domain.transcript import Direction, TranscriptEntry
+from wechat_kf.domain.subscriptions.circuit import Circuit
+from wechat_kf.domain.subscriptions.delivery import Delivery
+from wechat_kf.domain.subscriptions.subscription import Subscription
 from wechat_kf.errors import ConflictError, UnavailableError
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from merchant_routes import MerchantUseCases, build_router
-
 from tests.fake_directory import FakeDirectory
 from tests.fakes import FakeClock, InMemoryMerchants
-from tests.unit.http.http_events import http_event
-from wechat_kf.domain.merchant_admin import MerchantAdmin
-from wechat_kf.domain.merchant_sync import MerchantSync
-from wechat_kf.domain.registration import Registrar
-from wechat_kf.http.app import create_app
+from tests.unit.api.http_events import http_event
+from wechat_kf.api.app import create_app
+from wechat_kf.api.merchant_routes import MerchantUseCases, build_router
+from wechat_kf.domain.merchants.changes import MerchantAdmin
+from wechat_kf.domain.merchants.reconciliation import MerchantSync
+from wechat_kf.domain.merchants.registration import Registrar
 
 NO_CONTEXT = cast(Any, None)
 

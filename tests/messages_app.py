@@ -6,11 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import broadcast_routes
-import channel_routes
-import conversation_routes
-import message_routes
-
 from tests.fakes import (
     FakeClock,
     InMemoryBroadcasts,
@@ -21,15 +16,16 @@ from tests.fakes import (
     RecordingBroadcasts,
     RecordingOutbound,
 )
-from tests.unit.http.http_events import http_event
-from wechat_kf.domain.broadcast import Broadcasts
+from tests.unit.api.http_events import http_event
+from wechat_kf.api import broadcast_routes, conversation_routes, media_routes, message_routes
+from wechat_kf.api.app import create_app
 from wechat_kf.domain.clock import DAY, MINUTE
-from wechat_kf.domain.conversation import Conversation, Window
 from wechat_kf.domain.media import MediaLibrary, Picture, StoredMedia
-from wechat_kf.domain.permission import SendingPermission
+from wechat_kf.domain.messages.attempt import Acceptance, advisory_window, window_of
+from wechat_kf.domain.messages.broadcasts import Broadcasts
+from wechat_kf.domain.messages.conversations import Conversation, Window
+from wechat_kf.domain.messages.permission import SendingPermission
 from wechat_kf.domain.quota import ApiQuota
-from wechat_kf.domain.sending import Acceptance, advisory_window, window_of
-from wechat_kf.http.app import create_app
 
 NO_CONTEXT = cast(Any, None)
 
@@ -107,8 +103,8 @@ class MessagesApp:
                     self.conversations, self.messages, self._window, self.channel.show_typing
                 )
             ),
-            channel_routes.build_router(
-                channel_routes.ChannelUseCases(
+            media_routes.build_router(
+                media_routes.ChannelUseCases(
                     MediaLibrary(InMemoryMedia(), self.channel, self.clock), self.channel
                 )
             ),

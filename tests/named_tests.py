@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from functools import cache
 
-from local.state import ROOT
+from tools.stack.state import ROOT
 
 
 @cache

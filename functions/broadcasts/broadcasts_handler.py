@@ -7,26 +7,26 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from wechat_kf.aws.broadcast_queue import (
+from wechat_kf.adapters.aws.broadcast_queue import (
     BroadcastDeadLetters,
     Expansion,
     Submission,
     UnreadableOrderError,
     broadcast_order,
 )
-from wechat_kf.aws.broadcasts_table import BroadcastsTable
-from wechat_kf.aws.clients import dynamodb_client, sqs_client
-from wechat_kf.aws.fifo_batch import Record, VisibilityQueue, process_fifo_batch
-from wechat_kf.aws.merchants_table import MerchantsTable
-from wechat_kf.aws.messages_table import MessagesTable
-from wechat_kf.aws.queues import OutboundSqsQueue
+from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
+from wechat_kf.adapters.aws.clients import dynamodb_client, sqs_client
+from wechat_kf.adapters.aws.merchants_table import MerchantsTable
+from wechat_kf.adapters.aws.messages_table import MessagesTable
+from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
+from wechat_kf.adapters.aws.queues import OutboundSqsQueue
+from wechat_kf.api.broadcast_models import SendMessagesEvent, broken_rule
 from wechat_kf.config import load_settings
-from wechat_kf.domain.broadcast import Broadcast, Broadcasts, expand
 from wechat_kf.domain.clock import SECOND, now_ms
-from wechat_kf.domain.permission import SendingPermission
-from wechat_kf.domain.sending import Acceptance
+from wechat_kf.domain.messages.attempt import Acceptance
+from wechat_kf.domain.messages.broadcasts import Broadcast, Broadcasts, expand
+from wechat_kf.domain.messages.permission import SendingPermission
 from wechat_kf.errors import AppError
-from wechat_kf.http.broadcast_models import SendMessagesEvent, broken_rule
 from wechat_kf.observability import count, logger
 
 
@@ -67,7 +67,7 @@ PERMISSION = SendingPermission(
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """A batch of the broadcasts queue; reports what must come again."""
-    return process_fifo_batch(event, expand_one, queue=QUEUE, logger=logger)
+    return process_batch(event, expand_one, queue=QUEUE, logger=logger)
 
 
 def expand_one(record: Record) -> None:

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from wechat_kf.aws.clients import dynamodb_client, make_client, sqs_client
-from wechat_kf.aws.fifo_batch import Record, VisibilityQueue, process_fifo_batch
-from wechat_kf.aws.queues import DeadLetterSqsQueue, EventSqsQueue, delivery_from_body
-from wechat_kf.aws.subscriptions_table import SubscriptionsTable
-from wechat_kf.aws.targets import TARGET_LIMITS, EventBusSubscriber, SqsSubscriber
+from wechat_kf.adapters.aws.clients import dynamodb_client, make_client, sqs_client
+from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
+from wechat_kf.adapters.aws.queues import DeadLetterSqsQueue, EventSqsQueue, delivery_from_body
+from wechat_kf.adapters.aws.subscribers import TARGET_LIMITS, EventBusSubscriber, SqsSubscriber
+from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
+from wechat_kf.adapters.webhooks.http_post import TOTAL_SECONDS, Exchange
+from wechat_kf.adapters.webhooks.webhook import WebhookSubscriber
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
-from wechat_kf.domain.dispatch import Dispatch, PostponedError, sparing
-from wechat_kf.domain.event import Event
-from wechat_kf.domain.subscription import TargetType
-from wechat_kf.domain.subscription_memory import SubscriptionMemory
+from wechat_kf.domain.events import Event
+from wechat_kf.domain.subscriptions.dispatch import Dispatch, PostponedError, sparing
+from wechat_kf.domain.subscriptions.subscription import TargetType
+from wechat_kf.domain.subscriptions.subscription_memory import SubscriptionMemory
 from wechat_kf.observability import count, logger
-from wechat_kf.subscribers.exchange import TOTAL_SECONDS, Exchange
-from wechat_kf.subscribers.webhook import WebhookSubscriber
 
 WORKERS = 10
 """As many as a batch has messages: no conversation waits for another one's subscriber."""
@@ -73,7 +73,7 @@ DISPATCH = Dispatch(
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """A batch of the deliveries queue; reports what must wait."""
-    return process_fifo_batch(
+    return process_batch(
         event,
         deliver,
         queue=QUEUE,

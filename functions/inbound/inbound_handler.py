@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from wechat_kf.aws.clients import dynamodb_client, sqs_client
-from wechat_kf.aws.conversations_table import ConversationsTable
-from wechat_kf.aws.fifo_batch import Record, VisibilityQueue, process_fifo_batch
-from wechat_kf.aws.merchants_table import MerchantsTable
-from wechat_kf.aws.messages_table import MessagesTable
-from wechat_kf.aws.queues import DeliverySqsQueue, OutboundSqsQueue, event_from_body
-from wechat_kf.aws.subscriptions_table import CachedSubscriptions, SubscriptionsTable
+from wechat_kf.adapters.aws.clients import dynamodb_client, sqs_client
+from wechat_kf.adapters.aws.conversations_table import ConversationsTable
+from wechat_kf.adapters.aws.merchants_table import MerchantsTable
+from wechat_kf.adapters.aws.messages_table import MessagesTable
+from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
+from wechat_kf.adapters.aws.queues import DeliverySqsQueue, OutboundSqsQueue, event_from_body
+from wechat_kf.adapters.aws.subscriptions_table import CachedSubscriptions, SubscriptionsTable
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
-from wechat_kf.domain.entry import EntryRecovery
-from wechat_kf.domain.event import Event, EventType
-from wechat_kf.domain.fanout import FanOut
-from wechat_kf.domain.sending import Acceptance
-from wechat_kf.domain.welcome import WELCOME_LIFE_MS, Welcome
+from wechat_kf.domain.events import Event, EventType
+from wechat_kf.domain.merchants.session_entry import EntryRecovery
+from wechat_kf.domain.messages.attempt import Acceptance
+from wechat_kf.domain.messages.welcome import WELCOME_LIFE_MS, Welcome
+from wechat_kf.domain.subscriptions.fanout import FanOut
 from wechat_kf.errors import UnavailableError
 from wechat_kf.observability import count, logger
 
@@ -72,7 +72,7 @@ WELCOME = Welcome(
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """A batch of the inbound queue; reports what must come again."""
-    return process_fifo_batch(
+    return process_batch(
         event,
         fan_out,
         queue=QUEUE,

@@ -5,30 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import merchant_routes
-import subscription_routes
-
-from wechat_kf.aws.clients import dynamodb_client, lambda_client, sqs_client
-from wechat_kf.aws.merchants_table import MerchantsTable
-from wechat_kf.aws.queues import DeliverySqsQueue, EventSqsQueue
-from wechat_kf.aws.subscriptions_table import SubscriptionsTable
-from wechat_kf.aws.token_function import TokenFunction
-from wechat_kf.aws.tokens_table import TokensTable
-from wechat_kf.channel.client import WeChatSettings, create_client
-from wechat_kf.channel.directory import WeChatDirectory
+from wechat_kf.adapters.aws.clients import dynamodb_client, lambda_client, sqs_client
+from wechat_kf.adapters.aws.merchants_table import MerchantsTable
+from wechat_kf.adapters.aws.queues import DeliverySqsQueue, EventSqsQueue
+from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
+from wechat_kf.adapters.aws.token_function import TokenFunction
+from wechat_kf.adapters.aws.tokens_table import TokensTable
+from wechat_kf.adapters.webhooks.target_rules import TargetRules
+from wechat_kf.adapters.wechat.client_factory import WeChatSettings, create_client
+from wechat_kf.adapters.wechat.directory import WeChatDirectory
+from wechat_kf.api import merchant_routes, subscription_routes
+from wechat_kf.api.app import create_app
+from wechat_kf.api.fallback import refuse_unrouted
 from wechat_kf.config import load_settings
 from wechat_kf.domain.access_token import TokenProvider
 from wechat_kf.domain.clock import now_ms
-from wechat_kf.domain.event import Event
-from wechat_kf.domain.merchant_admin import MerchantAdmin
-from wechat_kf.domain.merchant_events import AnnouncedMerchants
-from wechat_kf.domain.merchant_sync import MerchantSync
-from wechat_kf.domain.registration import Registrar
-from wechat_kf.domain.subscribing import Subscriptions
-from wechat_kf.http.app import create_app
-from wechat_kf.http.unrouted import refuse_unrouted
+from wechat_kf.domain.events import Event
+from wechat_kf.domain.merchants.announcements import AnnouncedMerchants
+from wechat_kf.domain.merchants.changes import MerchantAdmin
+from wechat_kf.domain.merchants.reconciliation import MerchantSync
+from wechat_kf.domain.merchants.registration import Registrar
+from wechat_kf.domain.subscriptions.management import Subscriptions
 from wechat_kf.observability import count, logger
-from wechat_kf.subscribers.targets import TargetRules
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,34 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import broadcast_routes
-import channel_routes
-import conversation_routes
-import message_routes
-
-from wechat_kf.aws.broadcast_queue import BroadcastSqsQueue
-from wechat_kf.aws.broadcasts_table import BroadcastsTable
-from wechat_kf.aws.clients import dynamodb_client, lambda_client, sqs_client
-from wechat_kf.aws.conversations_table import ConversationsTable
-from wechat_kf.aws.media_table import MediaTable
-from wechat_kf.aws.merchants_table import MerchantsTable
-from wechat_kf.aws.messages_table import MessagesTable
-from wechat_kf.aws.queues import OutboundSqsQueue
-from wechat_kf.aws.token_function import TokenFunction
-from wechat_kf.aws.tokens_table import TokensTable
-from wechat_kf.channel.client import WeChatSettings, create_client
-from wechat_kf.channel.media import WeChatMedia
-from wechat_kf.channel.quota import WeChatQuota
-from wechat_kf.channel.typing import WeChatTyping
+from wechat_kf.adapters.aws.broadcast_queue import BroadcastSqsQueue
+from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
+from wechat_kf.adapters.aws.clients import dynamodb_client, lambda_client, sqs_client
+from wechat_kf.adapters.aws.conversations_table import ConversationsTable
+from wechat_kf.adapters.aws.media_table import MediaTable
+from wechat_kf.adapters.aws.merchants_table import MerchantsTable
+from wechat_kf.adapters.aws.messages_table import MessagesTable
+from wechat_kf.adapters.aws.queues import OutboundSqsQueue
+from wechat_kf.adapters.aws.token_function import TokenFunction
+from wechat_kf.adapters.aws.tokens_table import TokensTable
+from wechat_kf.adapters.wechat.account_media import WeChatMedia
+from wechat_kf.adapters.wechat.account_quota import WeChatQuota
+from wechat_kf.adapters.wechat.client_factory import WeChatSettings, create_client
+from wechat_kf.adapters.wechat.typing_state import WeChatTyping
+from wechat_kf.api import broadcast_routes, conversation_routes, media_routes, message_routes
+from wechat_kf.api.app import create_app
 from wechat_kf.config import load_settings
 from wechat_kf.domain.access_token import TokenProvider
-from wechat_kf.domain.broadcast import Broadcasts
 from wechat_kf.domain.clock import SECOND, now_ms
-from wechat_kf.domain.conversation import Conversation, Window
 from wechat_kf.domain.media import MediaLibrary
-from wechat_kf.domain.permission import SendingPermission
-from wechat_kf.domain.sending import Acceptance, advisory_window, window_of
-from wechat_kf.http.app import create_app
+from wechat_kf.domain.messages.attempt import Acceptance, advisory_window, window_of
+from wechat_kf.domain.messages.broadcasts import Broadcasts
+from wechat_kf.domain.messages.conversations import Conversation, Window
+from wechat_kf.domain.messages.permission import SendingPermission
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +101,7 @@ DESK = conversation_routes.ConversationUseCases(
     window_of=window_of_conversation,
     show_typing=WeChatTyping(CLIENT),
 )
-CHANNEL = channel_routes.ChannelUseCases(
+CHANNEL = media_routes.ChannelUseCases(
     media=MediaLibrary(MediaTable(DYNAMODB, SETTINGS.messages_table), WeChatMedia(CLIENT), now_ms),
     quota=WeChatQuota(CLIENT, WECHAT_SETTINGS.wechat_send_path),
 )
@@ -114,7 +110,7 @@ APP = create_app()
 APP.include_router(message_routes.build_router(SENDING))
 APP.include_router(broadcast_routes.build_router(BROADCASTING))
 APP.include_router(conversation_routes.build_router(DESK))
-APP.include_router(channel_routes.build_router(CHANNEL))
+APP.include_router(media_routes.build_router(CHANNEL))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

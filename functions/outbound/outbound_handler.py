@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from wechat_kf.aws.clients import dynamodb_client, lambda_client, sqs_client
-from wechat_kf.aws.fifo_batch import Record, VisibilityQueue, process_fifo_batch
-from wechat_kf.aws.messages_table import MessagesTable
-from wechat_kf.aws.queues import EventSqsQueue, outbound_from_body
-from wechat_kf.aws.token_function import TokenFunction
-from wechat_kf.aws.tokens_table import TokensTable
-from wechat_kf.channel.client import WeChatSettings, create_client
-from wechat_kf.channel.outbound import WeChatSender
-from wechat_kf.channel.outcome_log import log_outcome
+from wechat_kf.adapters.aws.clients import dynamodb_client, lambda_client, sqs_client
+from wechat_kf.adapters.aws.messages_table import MessagesTable
+from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
+from wechat_kf.adapters.aws.queues import EventSqsQueue, outbound_from_body
+from wechat_kf.adapters.aws.token_function import TokenFunction
+from wechat_kf.adapters.aws.tokens_table import TokensTable
+from wechat_kf.adapters.wechat.client_factory import WeChatSettings, create_client
+from wechat_kf.adapters.wechat.outcome_log import log_outcome
+from wechat_kf.adapters.wechat.sender import WeChatSender
 from wechat_kf.config import load_settings
 from wechat_kf.domain.access_token import TokenProvider
 from wechat_kf.domain.clock import now_ms
-from wechat_kf.domain.sending import Attempt
+from wechat_kf.domain.messages.attempt import Attempt
 from wechat_kf.observability import logger
 
 WORKERS = 5
@@ -64,7 +64,7 @@ ATTEMPT = Attempt(
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """A batch of the outbound queue; reports what must wait."""
-    return process_fifo_batch(
+    return process_batch(
         event,
         send,
         queue=QUEUE,

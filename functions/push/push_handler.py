@@ -12,10 +12,10 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from wechat_kf.aws.clients import push_clients
-from wechat_kf.aws.queues import EventSqsQueue
-from wechat_kf.aws.secrets import SecretCache
-from wechat_kf.channel.receiver import PushPolicy, PushReceiver
+from wechat_kf.adapters.aws.clients import push_clients
+from wechat_kf.adapters.aws.queues import EventSqsQueue
+from wechat_kf.adapters.aws.secret_cache import SecretCache
+from wechat_kf.adapters.wechat.push_receiver import PushPolicy, PushReceiver
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.errors import UnavailableError

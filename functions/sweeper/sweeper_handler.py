@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from wechat_kf.aws.clients import dynamodb_client, lambda_client, sqs_client
-from wechat_kf.aws.merchants_table import MerchantsTable
-from wechat_kf.aws.messages_table import MessagesTable
-from wechat_kf.aws.queues import EventSqsQueue, OutboundSqsQueue
-from wechat_kf.aws.token_function import TokenFunction
-from wechat_kf.aws.tokens_table import TokensTable
-from wechat_kf.channel.client import WeChatSettings, create_client
-from wechat_kf.channel.directory import WeChatDirectory
-from wechat_kf.channel.outcome_log import log_outcome
+from wechat_kf.adapters.aws.clients import dynamodb_client, lambda_client, sqs_client
+from wechat_kf.adapters.aws.merchants_table import MerchantsTable
+from wechat_kf.adapters.aws.messages_table import MessagesTable
+from wechat_kf.adapters.aws.queues import EventSqsQueue, OutboundSqsQueue
+from wechat_kf.adapters.aws.token_function import TokenFunction
+from wechat_kf.adapters.aws.tokens_table import TokensTable
+from wechat_kf.adapters.wechat.client_factory import WeChatSettings, create_client
+from wechat_kf.adapters.wechat.directory import WeChatDirectory
+from wechat_kf.adapters.wechat.outcome_log import log_outcome
 from wechat_kf.config import load_settings
 from wechat_kf.domain.access_token import TokenProvider
 from wechat_kf.domain.clock import now_ms
-from wechat_kf.domain.event import Event
-from wechat_kf.domain.merchant_events import AnnouncedMerchants
-from wechat_kf.domain.merchant_sync import MerchantSync
-from wechat_kf.domain.sending import Attempt
-from wechat_kf.domain.sweeping import NoSender, Sweeper
+from wechat_kf.domain.events import Event
+from wechat_kf.domain.merchants.announcements import AnnouncedMerchants
+from wechat_kf.domain.merchants.reconciliation import MerchantSync
+from wechat_kf.domain.messages.attempt import Attempt
+from wechat_kf.domain.messages.sweeper import NoSender, Sweeper
 from wechat_kf.observability import count, logger
 
 

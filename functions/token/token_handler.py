@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from wechat_kf.aws.clients import dynamodb_client, secrets_manager_client
-from wechat_kf.aws.secrets import read_secret
-from wechat_kf.aws.tokens_table import TokensTable
-from wechat_kf.channel.client import WeChatSettings, create_client, create_transport
-from wechat_kf.channel.setup_check import check_setup, failure_facts
-from wechat_kf.channel.tokens import StableTokenIssuer
+from wechat_kf.adapters.aws.clients import dynamodb_client, secrets_manager_client
+from wechat_kf.adapters.aws.secret_cache import read_secret
+from wechat_kf.adapters.aws.tokens_table import TokensTable
+from wechat_kf.adapters.wechat.client_factory import WeChatSettings, create_client, create_transport
+from wechat_kf.adapters.wechat.setup_check import check_setup, failure_facts
+from wechat_kf.adapters.wechat.token_issuer import StableTokenIssuer
 from wechat_kf.config import load_settings
 from wechat_kf.domain.access_token import TokenKeeper
 from wechat_kf.domain.clock import now_ms

@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.clients import aws_client
-from local.state import StackInfo
+from tools.stack.clients import aws_client
+from tools.stack.state import StackInfo
 
 Event = Mapping[str, Any]
 

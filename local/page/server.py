@@ -26,12 +26,12 @@ import aiohttp
 import requests
 from aiohttp import web
 
-from local.clients import ApiClient
-from local.errors import StackError
 from local.page.feed import Event, Feed
 from local.page.shops import ShopError, open_demo_shops
 from local.page.switches import Switches, UnknownSwitchError
-from local.state import StackInfo, StateDirectory
+from tools.stack.clients import ApiClient
+from tools.stack.stack_error import StackError
+from tools.stack.state import StackInfo, StateDirectory
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

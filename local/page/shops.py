@@ -6,9 +6,9 @@ from typing import Any
 
 import requests
 
-from local.clients import ApiClient, ReceiverClient
 from local.page.icons import Rosette, png
-from local.state import StackInfo
+from tools.stack.clients import ApiClient, ReceiverClient
+from tools.stack.state import StackInfo
 
 
 class ShopError(Exception):

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.clients import ReceiverClient, SimulatorClient
 from local.page.shops import webhook_names
-from local.state import StackInfo
+from tools.stack.clients import ReceiverClient, SimulatorClient
+from tools.stack.state import StackInfo
 
 SENDS = "/cgi-bin/message/custom/"
 """Where the faults strike: sending and typing, not tokens or uploads."""

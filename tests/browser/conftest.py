@@ -14,9 +14,9 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from local import stack as local_stack
-from local.clients import SimulatorClient
-from local.state import StackInfo, StateDirectory
 from tests.browser.demo_page import DemoPage
+from tools.stack.clients import SimulatorClient
+from tools.stack.state import StackInfo, StateDirectory
 
 Visit = Callable[..., DemoPage]
 

@@ -13,9 +13,9 @@ import pytest
 
 from local import emulator as local_emulator
 from local.emulator import Emulator
-from local.state import StateDirectory
 from tests.contracts.aws_resources import Resources
 from tests.fakes import FakeClock
+from tools.stack.state import StateDirectory
 from wechat_kf.wechat.transport import Timeouts
 
 

@@ -10,9 +10,9 @@ import pytest
 from tests.contracts.aws_resources import Resources
 from tests.contracts.counting import CountingClient
 from tests.fakes import InMemoryConversations
-from wechat_kf.aws.conversations_table import ConversationsTable
-from wechat_kf.aws.dynamo import cursor as encode_cursor
-from wechat_kf.domain.conversation import Conversation, ConversationStore
+from wechat_kf.adapters.aws.conversations_table import ConversationsTable
+from wechat_kf.adapters.aws.dynamo import cursor as encode_cursor
+from wechat_kf.domain.messages.conversations import Conversation, ConversationStore
 from wechat_kf.errors import InvalidRequestError
 
 

@@ -17,14 +17,19 @@ from standardwebhooks import Webhook
 
 from local.emulator import Emulator
 from tests.contracts.aws_resources import Resources
-from tests.unit.subscribers.loopback import OK, Server, answer, serving
-from wechat_kf.aws.queues import DeliverySqsQueue, delivery_from_body, event_from_body
-from wechat_kf.aws.subscriptions_table import SubscriptionsTable
+from tests.unit.adapters.webhooks.loopback import OK, Server, answer, serving
+from wechat_kf.adapters.aws.queues import DeliverySqsQueue, delivery_from_body, event_from_body
+from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.domain.clock import now_ms
-from wechat_kf.domain.delivery import Delivery
-from wechat_kf.domain.event import Event, EventType
-from wechat_kf.domain.subscribing import new_secret
-from wechat_kf.domain.subscription import Subscription, SubscriptionStatus, Target, TargetType
+from wechat_kf.domain.events import Event, EventType
+from wechat_kf.domain.subscriptions.delivery import Delivery
+from wechat_kf.domain.subscriptions.management import new_secret
+from wechat_kf.domain.subscriptions.subscription import (
+    Subscription,
+    SubscriptionStatus,
+    Target,
+    TargetType,
+)
 
 MODULE = "functions.deliveries.deliveries_handler"
 SECRET = new_secret()

@@ -20,15 +20,15 @@ import pytest
 
 from tests.contracts.aws_resources import Resources
 from tests.fakes import InMemorySubscriptions, RecordingDeadLetters, RecordingEvents
-from wechat_kf.aws import fifo_batch
-from wechat_kf.aws.fifo_batch import Record, VisibilityQueue, process_fifo_batch
-from wechat_kf.aws.queues import DeliverySqsQueue, delivery_from_body
+from wechat_kf.adapters.aws import queue_batch
+from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
+from wechat_kf.adapters.aws.queues import DeliverySqsQueue, delivery_from_body
 from wechat_kf.domain.clock import now_ms
-from wechat_kf.domain.delivery import Deferred, Delivered, Delivery, DeliveryResult
-from wechat_kf.domain.dispatch import Dispatch
-from wechat_kf.domain.event import Event, EventType
-from wechat_kf.domain.subscription import Subscription, Target, TargetType
-from wechat_kf.domain.subscription_memory import SubscriptionMemory
+from wechat_kf.domain.events import Event, EventType
+from wechat_kf.domain.subscriptions.delivery import Deferred, Delivered, Delivery, DeliveryResult
+from wechat_kf.domain.subscriptions.dispatch import Dispatch
+from wechat_kf.domain.subscriptions.subscription import Subscription, Target, TargetType
+from wechat_kf.domain.subscriptions.subscription_memory import SubscriptionMemory
 
 TIMEOUT_SECONDS = 1.0
 """Stands in for the five seconds a subscriber has."""
@@ -98,7 +98,7 @@ class Deployment:
     def _poll(self) -> None:
         while not self.stopped.is_set():
             records = self._receive()
-            answer = process_fifo_batch(
+            answer = process_batch(
                 {"Records": records},
                 self._deliver,
                 queue=VisibilityQueue(self.sqs, self.url),
@@ -152,7 +152,7 @@ def measured(deployment: Deployment, *names: str) -> list[float]:
 @pytest.fixture
 def quick_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the proportion of the shortened time-out."""
-    monkeypatch.setattr(fifo_batch, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(queue_batch, "GRACE_SECONDS", 0.2)
 
 
 @pytest.mark.usefixtures("quick_grace")

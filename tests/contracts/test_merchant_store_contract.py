@@ -10,9 +10,9 @@ import pytest
 
 from tests.contracts.aws_resources import Resources
 from tests.fakes import InMemoryMerchants
-from wechat_kf.aws.dynamo import cursor as encode_cursor
-from wechat_kf.aws.merchants_table import MerchantsTable
-from wechat_kf.domain.merchant import (
+from wechat_kf.adapters.aws.dynamo import cursor as encode_cursor
+from wechat_kf.adapters.aws.merchants_table import MerchantsTable
+from wechat_kf.domain.merchants.merchant import (
     ChangedMeanwhileError,
     Merchant,
     MerchantStatus,

@@ -14,21 +14,21 @@ from typing import Any, cast
 import pytest
 import requests
 
-from cli import import_merchants
 from local.simulator.pictures import plain_png
 from tests.contracts.simulator_process import APP_ID, APP_SECRET, running_simulator
 from tests.fakes import FakeClock, InMemoryMerchants
 from tests.merchants_app import MerchantsApp
-from wechat_kf.channel.directory import WeChatDirectory
-from wechat_kf.domain.merchant import (
+from tools.ops import import_merchants
+from wechat_kf.adapters.wechat.directory import WeChatDirectory
+from wechat_kf.domain.merchants.changes import MerchantAdmin, MerchantChange
+from wechat_kf.domain.merchants.merchant import (
     AccountNameTakenError,
     DirectoryEntry,
     Merchant,
     Registration,
 )
-from wechat_kf.domain.merchant_admin import MerchantAdmin, MerchantChange
-from wechat_kf.domain.merchant_sync import MerchantSync, SyncReport
-from wechat_kf.domain.registration import Registrar
+from wechat_kf.domain.merchants.reconciliation import MerchantSync, SyncReport
+from wechat_kf.domain.merchants.registration import Registrar
 from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat.client import WeChatClient
 from wechat_kf.wechat.errors import WeChatApiError

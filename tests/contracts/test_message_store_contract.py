@@ -11,11 +11,10 @@ import pytest
 from tests.contracts.aws_resources import Resources
 from tests.contracts.counting import CountingClient
 from tests.fakes import FakeClock, InMemoryMessages
-from wechat_kf.aws.messages_table import MessagesTable
+from wechat_kf.adapters.aws.messages_table import MessagesTable
 from wechat_kf.domain.clock import DAY, MINUTE, SECOND
-from wechat_kf.domain.event import Event, EventType
-from wechat_kf.domain.fanout import Transcript
-from wechat_kf.domain.outbound import (
+from wechat_kf.domain.events import Event, EventType
+from wechat_kf.domain.messages.message import (
     Claim,
     Claimed,
     Failure,
@@ -30,7 +29,8 @@ from wechat_kf.domain.outbound import (
     Wait,
     settle,
 )
-from wechat_kf.domain.transcript import Direction, TranscriptEntry, TranscriptReader
+from wechat_kf.domain.messages.transcript import Direction, TranscriptEntry, TranscriptReader
+from wechat_kf.domain.subscriptions.fanout import Transcript
 from wechat_kf.errors import ConflictError, InvalidRequestError
 
 NOW = FakeClock().now

@@ -10,13 +10,13 @@ import pytest
 from tests.contracts.aws_resources import Resources
 from tests.contracts.test_message_store_contract import MakeStore, Store, message
 from tests.fakes import FakeClock, InMemoryBroadcasts, InMemoryMedia, InMemoryMessages
-from wechat_kf.aws.broadcasts_table import BroadcastsTable
-from wechat_kf.aws.media_table import MediaTable
-from wechat_kf.aws.messages_table import MessagesTable
-from wechat_kf.domain.broadcast import Broadcast, BroadcastStore
+from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
+from wechat_kf.adapters.aws.media_table import MediaTable
+from wechat_kf.adapters.aws.messages_table import MessagesTable
 from wechat_kf.domain.clock import DAY, MINUTE, SECOND
 from wechat_kf.domain.media import MediaCache, StoredMedia
-from wechat_kf.domain.outbound import (
+from wechat_kf.domain.messages.broadcasts import Broadcast, BroadcastStore
+from wechat_kf.domain.messages.message import (
     Claimed,
     Failure,
     Guarantee,

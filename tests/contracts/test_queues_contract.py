@@ -12,7 +12,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from tests.contracts.aws_resources import Resources
 from tests.fakes import RecordingDeliveries, RecordingEvents, RecordingOutbound
-from wechat_kf.aws.queues import (
+from wechat_kf.adapters.aws.queues import (
     DeadLetterSqsQueue,
     DeliverySqsQueue,
     EventSqsQueue,
@@ -22,9 +22,9 @@ from wechat_kf.aws.queues import (
     outbound_from_body,
     safe_id,
 )
-from wechat_kf.domain.delivery import DeadLetters, Delivery, DeliveryQueue
-from wechat_kf.domain.event import Event, EventType
-from wechat_kf.domain.outbound import EventQueue, OutboundMessage, OutboundQueue
+from wechat_kf.domain.events import Event, EventType
+from wechat_kf.domain.messages.message import EventQueue, OutboundMessage, OutboundQueue
+from wechat_kf.domain.subscriptions.delivery import DeadLetters, Delivery, DeliveryQueue
 from wechat_kf.errors import UnavailableError
 
 EVENT = Event(

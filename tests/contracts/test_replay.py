@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from cli.dead_letters import KINDS, RECEIVED_TOO_OFTEN, Filter
-from cli.replay import Replay, Tally, main, summary
 from tests.contracts.aws_resources import Resources
-from wechat_kf.aws.broadcast_queue import BroadcastDeadLetters
-from wechat_kf.aws.queues import DeadLetterSqsQueue, delivery_from_body, event_to_body
+from tools.ops.dead_letters import KINDS, RECEIVED_TOO_OFTEN, Filter
+from tools.ops.replay import Replay, Tally, main, summary
+from wechat_kf.adapters.aws.broadcast_queue import BroadcastDeadLetters
+from wechat_kf.adapters.aws.queues import DeadLetterSqsQueue, delivery_from_body, event_to_body
 from wechat_kf.domain.clock import HOUR, MINUTE, now_ms
-from wechat_kf.domain.delivery import Delivery
-from wechat_kf.domain.event import Event, EventType
+from wechat_kf.domain.events import Event, EventType
+from wechat_kf.domain.subscriptions.delivery import Delivery
 
 SECRET_TEXT = "我的电话是一三八"
 LATER = 5 * HOUR
@@ -289,7 +289,7 @@ def test_the_command_asks_before_it_discards(
     house.dies(delivery("e1"), reason="disabled")
     house.dies(delivery("e2", "ben"))
     replay = at_once("deliveries", house.sqs, house.dead_url, house.queue_url)
-    monkeypatch.setattr("cli.replay.replays", lambda *_: [replay])
+    monkeypatch.setattr("tools.ops.replay.replays", lambda *_: [replay])
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
 
     exit_code = main(["deliveries", "--discard", "--reason", "disabled", *options])
@@ -352,7 +352,7 @@ def test_the_command_lists_and_replays_and_shows_no_text(
 ) -> None:
     house.dies(delivery("e1"), delivery("e2", type=EventType.SESSION_ENTERED))
     replay = at_once("deliveries", house.sqs, house.dead_url, house.queue_url)
-    monkeypatch.setattr("cli.replay.replays", lambda *_: [replay])
+    monkeypatch.setattr("tools.ops.replay.replays", lambda *_: [replay])
 
     assert main([]) == 0
     assert main(["deliveries", "--dry-run"]) == 0

@@ -7,13 +7,13 @@ from typing import Any
 from tests.contracts.aws_resources import Resources
 from tests.contracts.counting import CountingClient
 from tests.fakes import FakeClock
-from wechat_kf.aws.broadcasts_table import BroadcastsTable
-from wechat_kf.aws.messages_table import MessagesTable
-from wechat_kf.aws.queues import EventSqsQueue, OutboundSqsQueue
-from wechat_kf.domain.broadcast import BroadcastRequest, Broadcasts, expand
+from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
+from wechat_kf.adapters.aws.messages_table import MessagesTable
+from wechat_kf.adapters.aws.queues import EventSqsQueue, OutboundSqsQueue
 from wechat_kf.domain.clock import MINUTE
-from wechat_kf.domain.outbound import OutboundMessage, Outcome, SendRequest, Sent, Status
-from wechat_kf.domain.sending import Acceptance, Attempt
+from wechat_kf.domain.messages.attempt import Acceptance, Attempt
+from wechat_kf.domain.messages.broadcasts import BroadcastRequest, Broadcasts, expand
+from wechat_kf.domain.messages.message import OutboundMessage, Outcome, SendRequest, Sent, Status
 
 TEXT = {"type": "text", "text": "您好"}
 WRITES = ("put_item", "update_item", "delete_item", "transact_write_items", "batch_write_item")

@@ -11,9 +11,9 @@ import pytest
 from tests.contracts.aws_resources import Resources
 from tests.contracts.counting import CountingClient
 from tests.fakes import FakeClock, InMemorySubscriptions
-from wechat_kf.aws.subscriptions_table import CachedSubscriptions, SubscriptionsTable
-from wechat_kf.domain.circuit import Circuit
-from wechat_kf.domain.subscription import (
+from wechat_kf.adapters.aws.subscriptions_table import CachedSubscriptions, SubscriptionsTable
+from wechat_kf.domain.subscriptions.circuit import Circuit
+from wechat_kf.domain.subscriptions.subscription import (
     Subscription,
     SubscriptionStatus,
     SubscriptionStore,

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.session import get_session
 
-from wechat_kf.aws.tokens_table import TokensTable
+from wechat_kf.adapters.aws.tokens_table import TokensTable
 from wechat_kf.domain.access_token import AccessToken, TokenKeeper, TokenProvider
 from wechat_kf.domain.clock import HOUR, now_ms
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from local import stack as local_stack
-from local.clients import ApiClient, ReceiverClient, SimulatorClient
-from local.state import StackInfo, StateDirectory
+from tools.stack.clients import ApiClient, ReceiverClient, SimulatorClient
+from tools.stack.state import StackInfo, StateDirectory
 
 TEST_DIRECTORY = ".local/test"
 

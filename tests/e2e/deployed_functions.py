@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from local.clients import aws_client
-from local.state import StackInfo
+from tools.stack.clients import aws_client
+from tools.stack.state import StackInfo
 
 
 @contextmanager

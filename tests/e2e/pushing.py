@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import requests
 
-from local.state import StackInfo
 from tests.pushes import Request
+from tools.stack.state import StackInfo
 
 TRIES = 3
 

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from chaos.storm import Plan, Storm
-from local.state import ROOT, StackInfo, StateDirectory
+from tests.chaos.storm import Plan, Storm
 from tests.e2e.conftest import TEST_DIRECTORY
+from tools.stack.state import ROOT, StackInfo, StateDirectory
 
 
 @pytest.mark.timeout(600)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from cli import doctor
-from local.clients import SimulatorClient, aws_client, wait_until
-from local.state import StackInfo
 from tests.e2e.conftest import TEST_DIRECTORY
+from tools.ops import doctor
+from tools.stack.clients import SimulatorClient, aws_client, wait_until
+from tools.stack.state import StackInfo
 
 DEAD_LETTERS = ("Inbound", "Deliveries", "Outbound", "Broadcasts")
 PATIENCE_SECONDS = 30

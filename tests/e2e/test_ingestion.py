@@ -18,14 +18,14 @@ import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from standardwebhooks import Webhook
 
-from cli import replay
-from local.clients import ApiClient, ReceiverClient, SimulatorClient, aws_client, wait_until
 from local.simulator.pictures import plain_png
-from local.state import StackInfo
 from tests.e2e.conftest import TEST_DIRECTORY
 from tests.e2e.pushing import push
 from tests.pushes import BROKEN_PUSHES, Console, Request
-from wechat_kf.domain.subscribing import new_secret
+from tools.ops import replay
+from tools.stack.clients import ApiClient, ReceiverClient, SimulatorClient, aws_client, wait_until
+from tools.stack.state import StackInfo
+from wechat_kf.domain.subscriptions.management import new_secret
 
 pytestmark = pytest.mark.usefixtures("patient_wechat")
 

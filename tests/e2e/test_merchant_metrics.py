@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from local import function_logs
-from local.clients import ApiClient, ReceiverClient, SimulatorClient, aws_client, wait_until
-from local.state import StackInfo
 from tests.e2e.deployed_functions import with_settings
+from tools.stack.clients import ApiClient, ReceiverClient, SimulatorClient, aws_client, wait_until
+from tools.stack.state import StackInfo
 
 pytestmark = pytest.mark.usefixtures("patient_wechat")
 

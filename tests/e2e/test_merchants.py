@@ -20,16 +20,16 @@ import requests
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from cli import import_merchants
-from local.clients import (
+from local.emulator import ACCOUNT_ID
+from local.simulator.pictures import plain_png
+from tools.ops import import_merchants
+from tools.stack.clients import (
     ApiClient,
     ReceiverClient,
     aws_client,
     wait_until,
 )
-from local.emulator import ACCOUNT_ID
-from local.simulator.pictures import plain_png
-from local.state import ROOT, StackInfo
+from tools.stack.state import ROOT, StackInfo
 
 ICON = base64.b64encode(plain_png()).decode()
 

@@ -13,7 +13,13 @@ from typing import Any
 import pytest
 import requests
 
-from local.clients import (
+from local.simulator.pictures import plain_png
+from tests.e2e.conftest import TEST_DIRECTORY
+from tests.e2e.deployed_functions import with_settings
+from tests.e2e.pushing import push
+from tests.log_search import LogSearch
+from tests.pushes import MESSAGES, Console
+from tools.stack.clients import (
     ApiClient,
     PushRefusedError,
     ReceiverClient,
@@ -21,13 +27,7 @@ from local.clients import (
     aws_client,
     wait_until,
 )
-from local.simulator.pictures import plain_png
-from local.state import ROOT, StackInfo, StateDirectory
-from tests.e2e.conftest import TEST_DIRECTORY
-from tests.e2e.deployed_functions import with_settings
-from tests.e2e.pushing import push
-from tests.log_search import LogSearch
-from tests.pushes import MESSAGES, Console
+from tools.stack.state import ROOT, StackInfo, StateDirectory
 
 pytestmark = pytest.mark.usefixtures("patient_wechat")
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from local.clients import ApiClient, SimulatorClient, aws_client, wait_until
 from local.simulator.pictures import plain_png
-from local.state import StackInfo
-from wechat_kf.aws.messages_table import MessagesTable
+from tools.stack.clients import ApiClient, SimulatorClient, aws_client, wait_until
+from tools.stack.state import StackInfo
+from wechat_kf.adapters.aws.messages_table import MessagesTable
 from wechat_kf.domain.clock import MINUTE, now_ms
-from wechat_kf.domain.outbound import SendRequest, accept
+from wechat_kf.domain.messages.message import SendRequest, accept
 
 pytestmark = pytest.mark.usefixtures("patient_wechat")
 

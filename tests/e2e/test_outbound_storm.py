@@ -9,8 +9,8 @@ import os
 
 import pytest
 
-from chaos.outbound_storm import Plan, Storm
-from local.state import StackInfo
+from tests.chaos.outbound_storm import Plan, Storm
+from tools.stack.state import StackInfo
 
 LONG = "STORM" in os.environ
 

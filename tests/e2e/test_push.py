@@ -18,19 +18,19 @@ from typing import Any
 import pytest
 import requests
 
-from local.clients import (
+from local.simulator.pictures import plain_png
+from tests.e2e.deployed_functions import with_settings
+from tests.e2e.pushing import push
+from tests.pushes import BROKEN_PUSHES, MESSAGES, Console, Request
+from tools.stack.clients import (
     ApiClient,
     PushRefusedError,
     ReceiverClient,
     SimulatorClient,
     wait_until,
 )
-from local.simulator.pictures import plain_png
-from local.state import StackInfo
-from tests.e2e.deployed_functions import with_settings
-from tests.e2e.pushing import push
-from tests.pushes import BROKEN_PUSHES, MESSAGES, Console, Request
-from wechat_kf.domain.contact_button import session_from
+from tools.stack.state import StackInfo
+from wechat_kf.domain.merchants.contact_button import session_from
 from wechat_kf.wechat.push import Refusal
 
 pytestmark = pytest.mark.usefixtures("patient_wechat")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.template.conftest import Template
-from wechat_kf.domain.dispatch import Fate
-from wechat_kf.domain.outbound import Status
+from wechat_kf.domain.messages.message import Status
+from wechat_kf.domain.subscriptions.dispatch import Fate
 from wechat_kf.wechat.push import Refusal
 
 ROOT = Path(__file__).parents[2]

@@ -1,8 +1,8 @@
 """What the bill is said to be follows the template."""
 
 from benchmarks import cost
-from local.state import ROOT
 from tests.template.conftest import Template
+from tools.stack.state import ROOT
 
 
 def test_what_is_paid_for_each_month_is_counted_from_the_template(template: Template) -> None:

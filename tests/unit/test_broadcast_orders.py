@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from wechat_kf.aws.broadcast_queue import (
+from wechat_kf.adapters.aws.broadcast_queue import (
     Expansion,
     Submission,
     UnreadableOrderError,
     broadcast_order,
 )
-from wechat_kf.http.broadcast_models import SendMessagesEvent, broken_rule
+from wechat_kf.api.broadcast_models import SendMessagesEvent, broken_rule
 
 DETAIL = {"business_id": "42", "openids": ["a"], "message": {"type": "text", "text": "您好"}}
 

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from benchmarks.template_environment import function_names
-from local.state import ROOT
 from tests.merchants_app import MerchantsApp
 from tests.messages_app import NO_CONTEXT, MessagesApp
-from wechat_kf.aws.broadcast_queue import Expansion, Submission, broadcast_order
-from wechat_kf.aws.fifo_batch import Record
-from wechat_kf.aws.queues import delivery_from_body, event_from_body, outbound_from_body
-from wechat_kf.channel.inbound import event_of
-from wechat_kf.domain.event import Event, EventType
-from wechat_kf.http.broadcast_models import SendMessagesEvent
-from wechat_kf.http.subscription_models import CreateSubscriptionRequest
+from tools.stack.state import ROOT
+from wechat_kf.adapters.aws.broadcast_queue import Expansion, Submission, broadcast_order
+from wechat_kf.adapters.aws.queue_batch import Record
+from wechat_kf.adapters.aws.queues import delivery_from_body, event_from_body, outbound_from_body
+from wechat_kf.adapters.wechat.push_events import event_of
+from wechat_kf.api.broadcast_models import SendMessagesEvent
+from wechat_kf.api.subscription_models import CreateSubscriptionRequest
+from wechat_kf.domain.events import Event, EventType
 from wechat_kf.wechat.push import Push, PushKeys, PushMode, PushOpener, PushRefusedError, Refusal
 
 EVENTS = ROOT / "events"

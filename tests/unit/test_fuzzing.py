@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fuzzing import push_path
-from fuzzing.push_path import BENDS, BrokenPromiseError, check, seeds
-from wechat_kf.aws.queues import event_to_body
-from wechat_kf.domain.event import Event
+from tests.fuzz import push_path
+from tests.fuzz.push_path import BENDS, BrokenPromiseError, check, seeds
+from wechat_kf.adapters.aws.queues import event_to_body
+from wechat_kf.domain.events import Event
 
 
 @pytest.fixture(scope="module")

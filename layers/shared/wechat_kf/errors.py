@@ -1,7 +1,7 @@
 """The tree of our own errors: what each is to a caller, to HTTP and to a queue.
 
 WeChat's refusals have their own tree (`wechat_kf.wechat.errors`) with the same three attributes, so
-that `wechat_kf.http.problems` and the workers treat both alike.
+that `wechat_kf.api.problems` and the workers treat both alike.
 """
 
 from __future__ import annotations

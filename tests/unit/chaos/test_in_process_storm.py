@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from chaos import sqs
-from chaos.in_process import Plan, run
-from chaos.sqs import FifoQueue
-from wechat_kf.domain.fanout import FanOut
-from wechat_kf.domain.outbound import OutboundMessage, Outcome
-from wechat_kf.domain.sending import Attempt
+from tests.chaos import sqs
+from tests.chaos.in_process import Plan, run
+from tests.chaos.sqs import FifoQueue
+from wechat_kf.domain.messages.attempt import Attempt
+from wechat_kf.domain.messages.message import OutboundMessage, Outcome
+from wechat_kf.domain.subscriptions.fanout import FanOut
 
 SHORT = Plan(seed=1, pushes=800, sends=200, conversations=160)
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from wechat_kf.domain.circuit import HOPELESS_AFTER_MS, LONGEST_WISH_MS, TRIP_AFTER
+from wechat_kf.api.merchant_models import MerchantResponse
 from wechat_kf.domain.clock import HOUR
-from wechat_kf.domain.delivery import LONGEST_BACKOFF_MS, RETENTION_MS
-from wechat_kf.domain.event import Event, EventType
-from wechat_kf.domain.subscribing import SECRET_OVERLAP_MS, new_secret
-from wechat_kf.http.merchant_models import MerchantResponse
+from wechat_kf.domain.events import Event, EventType
+from wechat_kf.domain.subscriptions.circuit import HOPELESS_AFTER_MS, LONGEST_WISH_MS, TRIP_AFTER
+from wechat_kf.domain.subscriptions.delivery import LONGEST_BACKOFF_MS, RETENTION_MS
+from wechat_kf.domain.subscriptions.management import SECRET_OVERLAP_MS, new_secret
 
 PAGE = (Path(__file__).parents[3] / "docs" / "events.md").read_text(encoding="utf-8")
 

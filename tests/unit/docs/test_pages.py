@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from local.state import ROOT
 from tests.named_tests import defined_in
+from tools.stack.state import ROOT
 
 MADE_HERE = {"node_modules", "__pycache__", "build", "dist"}
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")

@@ -14,8 +14,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from local.state import ROOT
-from wechat_kf.domain.contact_button import session_from
+from tools.stack.state import ROOT
+from wechat_kf.domain.merchants.contact_button import session_from
 
 EXAMPLE = ROOT / "examples" / "miniprogram"
 COMPONENT = EXAMPLE / "components" / "merchant-contact" / "merchant-contact"

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from local.page.icons import png
 from local.page.server import PageServer
 from local.page.shops import DEMO_SHOPS
-from local.state import StackInfo, StateDirectory
+from tools.stack.state import StackInfo, StateDirectory
 
 Client = TestClient[web.Request, web.Application]
 Scene = Callable[[Client], Awaitable[Any]]

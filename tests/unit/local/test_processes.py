@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from local.errors import StackError
 from local.processes import Service
-from local.state import StateDirectory
+from tools.stack.stack_error import StackError
+from tools.stack.state import StateDirectory
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 PARENT = """

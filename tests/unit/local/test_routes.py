@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from local.errors import StackError
 from local.routes import Route, routes_of
+from tools.stack.stack_error import StackError
 
 URI = {"Fn::Sub": "arn:…:lambda:path/2015-03-31/functions/${PushFunction.Arn}/invocations"}
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from local import stack
-from local.errors import StackError
-from local.state import StackInfo, StateDirectory
+from tools.stack.stack_error import StackError
+from tools.stack.state import StackInfo, StateDirectory
 
 
 @pytest.fixture

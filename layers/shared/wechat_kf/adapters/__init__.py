@@ -1,0 +1,1 @@
+"""What the rules need of the world: AWS, WeChat, and webhooks."""

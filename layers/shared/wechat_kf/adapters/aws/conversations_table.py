@@ -1,0 +1,97 @@
+"""When each buyer last acted: the table behind the send window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wechat_kf.adapters.aws.dynamo import (
+    Attributes,
+    ConditionFailedError,
+    Query,
+    Table,
+    cursor,
+    cursor_parts,
+)
+from wechat_kf.domain.clock import DAY
+from wechat_kf.domain.messages.conversations import Conversation
+from wechat_kf.domain.paging import Page
+
+LIFE_MS = 90 * DAY
+"""How long a conversation is remembered after the buyer's last action."""
+
+
+class ConversationsTable:
+    """Implements `ConversationStore`.
+
+    Key: `business_id`, `openid`. Index `recent`: `business_id`, `active_at`.
+    """
+
+    def __init__(self, client: Any, table_name: str) -> None:
+        self._table = Table(client, table_name)
+
+    def record_message(self, business_id: str, openid: str, at_ms: int) -> None:
+        """The buyer wrote at `at_ms`; an older or repeated report changes nothing."""
+        self._record("messaged_at", {"business_id": business_id, "openid": openid}, at_ms)
+
+    def record_entry(self, business_id: str, openid: str, at_ms: int) -> None:
+        """The buyer entered at `at_ms`; an older or repeated report changes nothing."""
+        self._record("entered_at", {"business_id": business_id, "openid": openid}, at_ms)
+
+    def get(self, business_id: str, openid: str) -> Conversation | None:
+        """The conversation, or None when the buyer never acted."""
+        row = self._table.get({"business_id": business_id, "openid": openid})
+        return _conversation(row) if row else None
+
+    def recent(self, business_id: str, *, limit: int, cursor: str | None) -> Page[Conversation]:
+        """A merchant's conversations, the last active first.
+
+        Raises InvalidRequestError for a cursor that is not ours.
+        """
+        rows, end = self._table.query(
+            Query(
+                "#business_id = :business_id",
+                {":business_id": business_id},
+                index="recent",
+                limit=limit,
+                start=_start(business_id, cursor) if cursor else None,
+                newest_first=True,
+            )
+        )
+        return Page([_conversation(row) for row in rows], _next_cursor(end))
+
+    def _record(self, instant: str, key: dict[str, str], at_ms: int) -> None:
+        newer = f"(attribute_not_exists(#{instant}) OR #{instant} < :at)"
+        latest = "(attribute_not_exists(#active_at) OR #active_at <= :at)"
+        try:
+            self._table.update(
+                key,
+                f"SET #{instant} = :at, #active_at = :at, #expires_at = :expires_at",
+                {":at": at_ms, ":expires_at": (at_ms + LIFE_MS) // 1000},
+                condition=f"{newer} AND {latest}",
+            )
+        except ConditionFailedError as failed:
+            if failed.old and failed.old.get(instant, 0) < at_ms:
+                self._record_late(instant, key, at_ms)
+
+    def _record_late(self, instant: str, key: dict[str, str], at_ms: int) -> None:
+        """The other kind of action came later but was reported first: `active_at` stays."""
+        newer = f"attribute_not_exists(#{instant}) OR #{instant} < :at"
+        try:
+            self._table.update(key, f"SET #{instant} = :at", {":at": at_ms}, condition=newer)
+        except ConditionFailedError:
+            return
+
+
+def _conversation(row: Attributes) -> Conversation:
+    return Conversation(
+        row["business_id"], row["openid"], row.get("messaged_at", 0), row.get("entered_at", 0)
+    )
+
+
+def _start(business_id: str, text: str) -> dict[str, str | int]:
+    openid, active_at = cursor_parts(text, str, int)
+    return {"business_id": business_id, "openid": openid, "active_at": active_at}
+
+
+def _next_cursor(end: Attributes | None) -> str | None:
+    return cursor(end["openid"], end["active_at"]) if end else None

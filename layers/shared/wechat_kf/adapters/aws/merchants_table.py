@@ -1,0 +1,242 @@
+"""The merchants, with their two unique names as items of their own.
+
+Items: `merchant` by business id (all fields), `account_name` and `external_id` by name (pointing to
+the business id). DynamoDB knows no unique attribute but the key; one transaction writes all three.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from wechat_kf.adapters.aws.client_errors import as_unavailable
+from wechat_kf.adapters.aws.dynamo import (
+    Attributes,
+    Query,
+    Table,
+    Value,
+    cursor,
+    cursor_parts,
+    decode,
+    encode,
+)
+from wechat_kf.domain.merchants.merchant import ChangedMeanwhileError, Merchant, MerchantStatus
+from wechat_kf.domain.paging import Page
+from wechat_kf.errors import ConflictError, UnavailableError
+
+MERCHANT: Final = "merchant"
+ACCOUNT_NAME: Final = "account_name"
+EXTERNAL_ID: Final = "external_id"
+
+TRIES = 4
+"""Two transactions on the same items at the same moment cancel each other; both try again."""
+
+
+class MerchantsTable:
+    """Implements `MerchantStore`. Key: `kind`, `key`."""
+
+    def __init__(
+        self, client: Any, table_name: str, *, pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._client = client
+        self._table = Table(client, table_name)
+        self._pause = pause
+
+    def add(self, merchant: Merchant) -> Merchant:
+        """Store a merchant, or return the one that already has this business id, unchanged.
+
+        Raises:
+            ConflictError: the account name or the external id belongs to another merchant.
+        """
+        for attempt in range(TRIES):
+            blocking = self._written([_put_new(item) for item in _items(merchant).values()])
+            if blocking is None:
+                return merchant
+            if existing := blocking.get(MERCHANT):
+                return _merchant(existing)
+            _refuse_taken_names(blocking)
+            self._pause(0.05 * (attempt + 1))
+        raise UnavailableError("another request is registering the same merchant")
+
+    def update(self, before: Merchant, after: Merchant) -> Merchant:
+        """Replace `before` by `after`: the record as stored, its version one higher.
+
+        Raises:
+            ChangedMeanwhileError: the stored record is not `before` any more.
+            ConflictError: the new external id belongs to another merchant.
+        """
+        stored = replace(after, version=before.version + 1)
+        for attempt in range(TRIES):
+            blocking = self._written(_replacement(before, stored))
+            if blocking is None:
+                return stored
+            if MERCHANT in blocking:
+                raise ChangedMeanwhileError
+            _refuse_taken_names(blocking)
+            self._pause(0.05 * (attempt + 1))
+        raise UnavailableError("another request is changing the same merchant")
+
+    def get(self, business_id: str) -> Merchant | None:
+        """The merchant of this business id."""
+        row = self._table.get({"kind": MERCHANT, "key": business_id})
+        return _merchant(row) if row else None
+
+    def find_by_account_name(self, account_name: str) -> Merchant | None:
+        """The merchant of this account name."""
+        return self._find(ACCOUNT_NAME, account_name)
+
+    def find_by_external_id(self, external_id: str) -> Merchant | None:
+        """The merchant of this external id."""
+        return self._find(EXTERNAL_ID, external_id)
+
+    def list(self, *, limit: int, cursor: str | None) -> Page[Merchant]:
+        """All merchants, in the order of their business ids (as texts).
+
+        Raises InvalidRequestError for a cursor that is not ours.
+        """
+        rows, end = self._table.query(
+            Query(
+                "#kind = :kind",
+                {":kind": MERCHANT},
+                limit=limit,
+                start=_start(cursor) if cursor else None,
+            )
+        )
+        return Page([_merchant(row) for row in rows], _next_cursor(end))
+
+    def _find(self, kind: str, name: str) -> Merchant | None:
+        pointer = self._table.get({"kind": kind, "key": name})
+        return self.get(pointer["business_id"]) if pointer else None
+
+    def _written(self, writes: Sequence[_Write]) -> dict[str, Attributes] | None:
+        """None when all were written; else the items that stood in the way, by kind.
+
+        Without any: another transaction was at the same items, and nothing is known of them.
+        """
+        transaction = [
+            {write.verb: {"TableName": self._table.name, **write.request}} for write in writes
+        ]
+        with as_unavailable("DynamoDB"):
+            try:
+                self._client.transact_write_items(TransactItems=transaction)
+            except ClientError as error:
+                reasons: Any = error.response.get("CancellationReasons")
+                if not reasons:
+                    raise
+                return {
+                    write.kind: decode(reason.get("Item", {}))
+                    for write, reason in zip(writes, reasons, strict=True)
+                    if reason.get("Code") == "ConditionalCheckFailed"
+                }
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """One part of a transaction: `verb` is Put or Delete, `kind` the item's."""
+
+    kind: str
+    verb: str
+    request: Mapping[str, Any]
+
+
+def _put_new(item: Mapping[str, Any]) -> _Write:
+    return _put(item, "attribute_not_exists(#key)", {"#key": "key"})
+
+
+def _put(
+    item: Mapping[str, Any],
+    condition: str,
+    names: Mapping[str, str],
+    values: Mapping[str, Value] | None = None,
+) -> _Write:
+    request = {
+        "Item": encode(item),
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": names,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    if values:
+        request["ExpressionAttributeValues"] = encode(values)
+    return _Write(item["kind"], "Put", request)
+
+
+def _replacement(before: Merchant, after: Merchant) -> list[_Write]:
+    """The writes of an update; the version on the merchant guards the names with it."""
+    old, new = _items(before), _items(after)
+    writes = [
+        _put(
+            new[MERCHANT],
+            "#version = :version",
+            {"#version": "version"},
+            {":version": before.version},
+        )
+    ]
+    if before.external_id == after.external_id:
+        return writes
+    if EXTERNAL_ID in old:
+        key = {"kind": EXTERNAL_ID, "key": before.external_id}
+        writes.append(_Write("old_external_id", "Delete", {"Key": encode(key)}))
+    if EXTERNAL_ID in new:
+        writes.append(_put_new(new[EXTERNAL_ID]))
+    return writes
+
+
+def _refuse_taken_names(blocking: Mapping[str, Attributes]) -> None:
+    for name in (ACCOUNT_NAME, EXTERNAL_ID):
+        if name in blocking:
+            raise ConflictError(
+                f"{name} belongs to another merchant",
+                field=name,
+                business_id=blocking[name]["business_id"],
+            )
+
+
+def _items(merchant: Merchant) -> dict[str, dict[str, Any]]:
+    items: dict[str, dict[str, Any]] = {
+        MERCHANT: {
+            "key": merchant.business_id,
+            "business_id": merchant.business_id,
+            "account_name": merchant.account_name,
+            "nickname": merchant.nickname,
+            "icon_url": merchant.icon_url,
+            "external_id": merchant.external_id,
+            "status": merchant.status,
+            "created_at": merchant.created_at,
+            "updated_at": merchant.updated_at,
+            "version": merchant.version,
+            "welcome_message": merchant.welcome_message,
+        },
+        ACCOUNT_NAME: {"key": merchant.account_name, "business_id": merchant.business_id},
+    }
+    if merchant.external_id is not None:
+        items[EXTERNAL_ID] = {"key": merchant.external_id, "business_id": merchant.business_id}
+    return {kind: {"kind": kind, **item} for kind, item in items.items()}
+
+
+def _merchant(row: Attributes) -> Merchant:
+    return Merchant(
+        business_id=row["business_id"],
+        account_name=row["account_name"],
+        nickname=row["nickname"],
+        icon_url=row["icon_url"],
+        external_id=row.get("external_id"),
+        status=MerchantStatus(row["status"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        version=row.get("version", 0),
+        welcome_message=row.get("welcome_message"),
+    )
+
+
+def _start(text: str) -> dict[str, str]:
+    (business_id,) = cursor_parts(text, str)
+    return {"kind": MERCHANT, "key": business_id}
+
+
+def _next_cursor(end: Attributes | None) -> str | None:
+    return cursor(end["key"]) if end else None

@@ -1,0 +1,191 @@
+"""Producers of the three FIFO queues, and the forms of their messages.
+
+Imported by the push function: everything that only the others need is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from wechat_kf.adapters.aws.client_errors import as_unavailable
+from wechat_kf.adapters.aws.json_text import from_text, to_text
+from wechat_kf.domain.events import Event
+from wechat_kf.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from wechat_kf.domain.messages.message import OutboundMessage
+    from wechat_kf.domain.subscriptions.delivery import Delivery
+
+_SAFE_ID = re.compile(r"[!-~]{1,128}")
+"""What SQS takes as a group or deduplication id: printable ASCII without blanks."""
+
+_BATCH_COUNT = 10
+_BATCH_BYTES = 256 * 1024
+"""SQS's oldest limit for one call; newer regions take more, none takes less."""
+
+_BATCH_TRIES = 3
+
+
+class EventSqsQueue:
+    """Implements `EventQueue`: one message per event, ordered and deduplicated per conversation."""
+
+    def __init__(self, client: Any, queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+
+    def put(self, event: Event) -> None:
+        """Returns only when the event is safe. Raises `UnavailableError` when it is not."""
+        with as_unavailable("SQS"):
+            self._client.send_message(
+                QueueUrl=self._queue_url,
+                MessageBody=event_to_body(event),
+                MessageGroupId=safe_id(event.conversation),
+                MessageDeduplicationId=event.id,
+            )
+
+
+class OutboundSqsQueue:
+    """Implements `OutboundQueue`: names a message; its content stays in the table."""
+
+    def __init__(self, client: Any, queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+
+    def put(self, message: OutboundMessage) -> None:
+        """Put a message in line behind the others of its conversation.
+
+        Doing it twice is harmless; after a later attempt (a caller's retry) it counts as new.
+        Raises `UnavailableError`.
+        """
+        body = {"business_id": message.business_id, "message_id": message.message_id}
+        with as_unavailable("SQS"):
+            self._client.send_message(
+                QueueUrl=self._queue_url,
+                MessageBody=to_text(body),
+                MessageGroupId=safe_id(message.conversation),
+                MessageDeduplicationId=f"{message.message_id}-{message.attempts}",
+            )
+
+
+class DeliverySqsQueue:
+    """Implements `DeliveryQueue`: one message per event and subscription."""
+
+    def __init__(self, client: Any, queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+
+    def put(self, deliveries: list[Delivery]) -> None:
+        """Returns only when all are safe; a repeat of the same ones is harmless.
+
+        Raises `UnavailableError`.
+        """
+        for batch in _batches(map(_delivery_entry, deliveries)):
+            self._put_batch(batch)
+
+    def _put_batch(self, batch: list[dict[str, str]]) -> None:
+        """SQS may take some of a batch and refuse others: those are tried again."""
+        entries = {str(number): {"Id": str(number), **entry} for number, entry in enumerate(batch)}
+        for _ in range(_BATCH_TRIES):
+            with as_unavailable("SQS"):
+                answer = self._client.send_message_batch(
+                    QueueUrl=self._queue_url, Entries=list(entries.values())
+                )
+            entries = {failed["Id"]: entries[failed["Id"]] for failed in answer.get("Failed", ())}
+            if not entries:
+                return
+        raise UnavailableError(f"SQS refused {len(entries)} of {len(batch)} deliveries")
+
+
+class DeadLetterSqsQueue:
+    """Implements `DeadLetters`: the delivery as it was, with the reason as an attribute."""
+
+    def __init__(self, client: Any, queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+
+    def put(self, delivery: Delivery, reason: str) -> None:
+        """Returns only when it is safe. Raises `UnavailableError`."""
+        entry = _delivery_entry(delivery)
+        # A replayed delivery that fails again within five minutes is a dead letter of its own.
+        again = f"{entry['MessageDeduplicationId']}|{delivery.queued_at}"
+        with as_unavailable("SQS"):
+            self._client.send_message(
+                QueueUrl=self._queue_url,
+                MessageAttributes={"reason": {"DataType": "String", "StringValue": reason}},
+                **{**entry, "MessageDeduplicationId": _digest(again)},
+            )
+
+
+def _delivery_entry(delivery: Delivery) -> dict[str, str]:
+    return {
+        "MessageBody": delivery_to_body(delivery),
+        "MessageGroupId": _digest(f"{delivery.subscription_id}#{delivery.event.openid}"),
+        "MessageDeduplicationId": _digest(f"{delivery.event.id}|{delivery.subscription_id}"),
+    }
+
+
+def _batches(entries: Iterable[dict[str, str]]) -> Iterator[list[dict[str, str]]]:
+    batch: list[dict[str, str]] = []
+    room = _BATCH_BYTES
+    for entry in entries:
+        size = len(entry["MessageBody"].encode())
+        if batch and (len(batch) == _BATCH_COUNT or size > room):
+            yield batch
+            batch, room = [], _BATCH_BYTES
+        batch.append(entry)
+        room -= size
+    if batch:
+        yield batch
+
+
+def event_to_body(event: Event) -> str:
+    """The body of an inbound message: the CloudEvent."""
+    return to_text(event.to_cloudevent())
+
+
+def event_from_body(body: str) -> Event:
+    """The inverse. Raises `KeyError`, `TypeError` or `ValueError` for other text."""
+    return Event.from_cloudevent(from_text(body))
+
+
+def outbound_from_body(body: str) -> tuple[str, str]:
+    """(business id, message id) of an outbound queue's message. Raises as `event_from_body`."""
+    document = from_text(body)
+    return document["business_id"], document["message_id"]
+
+
+def delivery_to_body(delivery: Delivery) -> str:
+    """The body of a deliveries message: which subscription, since when, and the CloudEvent."""
+    return to_text(
+        {
+            "business_id": delivery.subscription_business_id,
+            "subscription_id": delivery.subscription_id,
+            "queued_at": delivery.queued_at,
+            "event": delivery.event.to_cloudevent(),
+        }
+    )
+
+
+def delivery_from_body(body: str) -> Delivery:
+    """The inverse. Raises as `event_from_body`."""
+    from wechat_kf.domain.subscriptions.delivery import Delivery  # noqa: PLC0415 - not for push
+
+    document = from_text(body)
+    return Delivery(
+        subscription_business_id=document["business_id"],
+        subscription_id=document["subscription_id"],
+        event=Event.from_cloudevent(document["event"]),
+        queued_at=document["queued_at"],
+    )
+
+
+def safe_id(text: str) -> str:
+    """`text` itself if SQS takes it as a group or deduplication id, else its digest."""
+    return text if _SAFE_ID.fullmatch(text) else _digest(text)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,208 @@
+"""The subscriptions, and a short memory of them for the fan-out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from wechat_kf.adapters.aws.dynamo import Attributes, ConditionFailedError, Query, Table, Value
+from wechat_kf.domain.clock import SECOND, Clock
+from wechat_kf.domain.subscriptions.circuit import Circuit
+from wechat_kf.domain.subscriptions.subscription import (
+    Subscription,
+    SubscriptionStatus,
+    Target,
+    TargetType,
+)
+
+_CIRCUIT = ("failures", "failing_since", "trips", "open_until", "recovered_at")
+"""`Circuit`'s members: attributes of their own, absent while they are 0."""
+
+_PUBLIC = (
+    "business_id",
+    "subscription_id",
+    "target_type",
+    "address",
+    "event_types",
+    "status",
+    "created_at",
+    "previous_secret_until",
+    "status_reason",
+    "revision",
+    *_CIRCUIT,
+)
+"""Everything but the secrets: a list never reads them."""
+
+
+class SubscriptionsTable:
+    """Implements `SubscriptionStore`. Key: `business_id`, `subscription_id`."""
+
+    def __init__(self, client: Any, table_name: str) -> None:
+        self._table = Table(client, table_name)
+
+    def add(self, subscription: Subscription) -> None:
+        """Store a new one, as a whole."""
+        circuit = {name: getattr(subscription.circuit, name) or None for name in _CIRCUIT}
+        self._table.put(
+            {
+                **_key(subscription.business_id, subscription.subscription_id),
+                **_members(subscription),
+                "created_at": subscription.created_at,
+                "revision": subscription.revision,
+                **circuit,
+            }
+        )
+
+    def get(self, business_id: str, subscription_id: str) -> Subscription | None:
+        """One, as of now, with its secrets."""
+        row = self._table.get(_key(business_id, subscription_id))
+        return _subscription(row) if row else None
+
+    def list(self, business_id: str) -> Sequence[Subscription]:
+        """A merchant's own subscriptions (or those of `*`), without their secrets."""
+        found: list[Subscription] = []
+        start: Attributes | None = None
+        while True:
+            rows, start = self._table.query(
+                Query(
+                    "#business_id = :business_id",
+                    {":business_id": business_id},
+                    start=start,
+                    only=_PUBLIC,
+                )
+            )
+            found.extend(_subscription(row) for row in rows)
+            if start is None:
+                return found
+
+    def remove(self, business_id: str, subscription_id: str) -> bool:
+        """False when there was none."""
+        return self._table.delete(_key(business_id, subscription_id))
+
+    def update(self, subscription: Subscription) -> bool:
+        """Write everything but the circuit, and the next revision.
+
+        False, and nothing written, when it is gone or no longer at `subscription.revision`.
+        """
+        members = {**_members(subscription), "revision": subscription.revision + 1}
+        return self._changed(
+            subscription,
+            "SET " + ", ".join(f"#{name} = :{name}" for name in members),
+            {f":{name}": value for name, value in members.items()}
+            | {":known": subscription.revision},
+            "#revision = :known",
+        )
+
+    def count_failure(self, business_id: str, subscription_id: str, now: int) -> Circuit | None:
+        """Write `Circuit.counted`, atomically: the circuit afterwards. None when it is gone."""
+        try:
+            row = self._table.update(
+                _key(business_id, subscription_id),
+                "ADD #failures :one SET #failing_since = if_not_exists(#failing_since, :now)",
+                {":one": 1, ":now": now},
+                condition="attribute_exists(#subscription_id)",
+            )
+        except ConditionFailedError:
+            return None
+        return _circuit(row)
+
+    def move_circuit(self, subscription: Subscription, circuit: Circuit) -> bool:
+        """Write `circuit`.
+
+        False, and nothing written, when the subscription is gone or its circuit is no longer at
+        `subscription.circuit.open_until`.
+        """
+        state = {name: getattr(circuit, name) for name in _CIRCUIT}
+        values: dict[str, Value] = {f":{name}": value for name, value in state.items() if value}
+        kept = ", ".join(f"#{name} = :{name}" for name, value in state.items() if value)
+        cleared = ", ".join(f"#{name}" for name, value in state.items() if not value)
+        change = " ".join([f"SET {kept}" if kept else "", f"REMOVE {cleared}" if cleared else ""])
+        if seen := subscription.circuit.open_until:
+            return self._changed(
+                subscription, change, {**values, ":seen": seen}, "#open_until = :seen"
+            )
+        return self._changed(subscription, change, values, "attribute_not_exists(#open_until)")
+
+    def _changed(
+        self,
+        subscription: Subscription,
+        change: str,
+        values: dict[str, Value],
+        condition: str,
+    ) -> bool:
+        try:
+            self._table.update(
+                _key(subscription.business_id, subscription.subscription_id),
+                change.strip(),
+                values,
+                condition=f"attribute_exists(#subscription_id) AND {condition}",
+            )
+        except ConditionFailedError:
+            return False
+        return True
+
+
+class SubscriptionLister(Protocol):
+    """The part of `SubscriptionStore` that the fan-out needs."""
+
+    def list(self, business_id: str) -> Sequence[Subscription]: ...
+
+
+class CachedSubscriptions:
+    """Remembers lists for `ttl_ms`: a busy merchant's events do not read the table each time.
+
+    A change therefore takes up to `ttl_ms` to reach the fan-out. A merchant's first subscription
+    counts at once: that there is none is not remembered.
+    """
+
+    def __init__(self, store: SubscriptionLister, clock: Clock, ttl_ms: int = 5 * SECOND) -> None:
+        self._store = store
+        self._clock = clock
+        self._ttl_ms = ttl_ms
+        self._lists: dict[str, tuple[int, Sequence[Subscription]]] = {}
+
+    def list(self, business_id: str) -> Sequence[Subscription]:
+        """The store's list, at most `ttl_ms` old."""
+        now = self._clock()
+        read_at, held = self._lists.get(business_id, (0, ()))
+        if not held or now - read_at >= self._ttl_ms:
+            held = self._store.list(business_id)
+            self._lists[business_id] = (now, held)
+        return held
+
+
+def _key(business_id: str, subscription_id: str) -> dict[str, str]:
+    return {"business_id": business_id, "subscription_id": subscription_id}
+
+
+def _members(subscription: Subscription) -> dict[str, Value]:
+    """What a caller can change."""
+    return {
+        "target_type": subscription.target.type,
+        "address": subscription.target.address,
+        "event_types": sorted(subscription.event_types),
+        "status": subscription.status,
+        "status_reason": subscription.status_reason,
+        "secrets": subscription.secrets,
+        "previous_secret_until": subscription.previous_secret_until,
+    }
+
+
+def _subscription(row: Attributes) -> Subscription:
+    return Subscription(
+        business_id=row["business_id"],
+        subscription_id=row["subscription_id"],
+        target=Target(TargetType(row["target_type"]), row["address"]),
+        event_types=frozenset(row["event_types"]),
+        status=SubscriptionStatus(row["status"]),
+        created_at=row["created_at"],
+        secrets=tuple(row.get("secrets", ())),
+        previous_secret_until=row["previous_secret_until"],
+        status_reason=row["status_reason"],
+        revision=row["revision"],
+        circuit=_circuit(row),
+    )
+
+
+def _circuit(row: Attributes) -> Circuit:
+    return Circuit(**{name: row.get(name, 0) for name in _CIRCUIT})

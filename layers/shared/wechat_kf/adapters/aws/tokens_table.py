@@ -1,0 +1,83 @@
+"""The access token's row: one per app, read by all workers, written by the refresher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wechat_kf.adapters.aws.dynamo import ConditionFailedError, Table, Value
+from wechat_kf.domain.access_token import AccessToken, ForcedRefreshes
+
+_OURS = "#lease_owner = :me"
+
+
+class TokensTable:
+    """Implements `TokenStore` (and so `TokenReader`). Key: `app_id`."""
+
+    def __init__(self, client: Any, table_name: str, app_id: str) -> None:
+        self._table = Table(client, table_name)
+        self._key = {"app_id": app_id}
+
+    def read(self) -> AccessToken | None:
+        """The token as of now, usable or not."""
+        row = self._table.get(self._key)
+        if row is None or "access_token" not in row:
+            return None
+        return AccessToken(row["access_token"], row["requested_at"], row["expires_at"])
+
+    def take_lease(self, owner: str, *, now: int, until: int) -> ForcedRefreshes | None:
+        """One conditional write; None when somebody else holds the lease.
+
+        `owner` must be unique per refresher: taking our own lease again succeeds, so that a retry
+        of a write whose answer was lost does not lock us out.
+        """
+        try:
+            row = self._table.update(
+                self._key,
+                "SET #lease_owner = :me, #lease_until = :until",
+                {":me": owner, ":until": until, ":now": now},
+                condition="attribute_not_exists(#lease_owner) OR #lease_until <= :now"
+                " OR #lease_owner = :me",
+            )
+        except ConditionFailedError:
+            return None
+        return ForcedRefreshes(
+            day=row.get("forced_day", 0),
+            count=row.get("forced_count", 0),
+            at=row.get("forced_at", 0),
+        )
+
+    def record_forced(self, forced: ForcedRefreshes, owner: str) -> bool:
+        """Remember forced refreshes, if the lease is ours; else False."""
+        return self._update_leased(
+            "SET #forced_day = :day, #forced_count = :count, #forced_at = :at",
+            {":day": forced.day, ":count": forced.count, ":at": forced.at, ":me": owner},
+        )
+
+    def write(self, token: AccessToken, owner: str) -> bool:
+        """Write the token if it is newer and the lease is ours, and end the lease; else False."""
+        return self._update_leased(
+            "SET #access_token = :token, #requested_at = :requested, #expires_at = :expires"
+            " REMOVE #lease_owner, #lease_until",
+            {
+                ":token": token.value,
+                ":requested": token.requested_at,
+                ":expires": token.expires_at,
+                ":me": owner,
+            },
+            f"{_OURS} AND (attribute_not_exists(#requested_at) OR #requested_at < :requested)",
+        )
+
+    def drop_lease(self, owner: str) -> None:
+        """End our lease without a token; another's stays."""
+        self._update_leased("REMOVE #lease_owner, #lease_until", {":me": owner})
+
+    def _update_leased(
+        self, change: str, values: Mapping[str, Value], condition: str = _OURS
+    ) -> bool:
+        """Change the row if `condition` holds; else False."""
+        try:
+            self._table.update(self._key, change, values, condition=condition)
+        except ConditionFailedError:
+            return False
+        return True

@@ -1,0 +1,1 @@
+"""Webhooks: signing, posting, and which addresses may be called."""

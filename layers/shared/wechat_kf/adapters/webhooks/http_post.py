@@ -1,0 +1,193 @@
+"""One HTTP request to a host that may be down, slow or hostile.
+
+Why not requests or urllib3: their time limits are per read, so that a reply can trickle in for
+hours; they look a name up themselves, after we checked it; and they log URLs. The standard
+library's `http.client` speaks HTTP over a connection that we made, and does nothing else.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import certifi
+
+from wechat_kf.adapters.webhooks.public_addresses import ForbiddenAddressError, checked_addresses
+from wechat_kf.adapters.webhooks.webhook_url import WebhookUrl
+
+TOTAL_SECONDS = 5.0
+CONNECT_SECONDS = 2.0
+MOST_ADDRESSES = 3
+
+Resolve = Callable[[str, int], Sequence[str]]
+"""The addresses of a host name. May block; raises OSError."""
+
+
+class ExchangeError(Exception):
+    """No reply. `reason` is one of a few constant phrases and says nothing of the URL."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A POST."""
+
+    url: WebhookUrl
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What we want of a reply. Its body is not read."""
+
+    status: int
+    retry_after: str | None
+
+
+def resolve(host: str, port: int) -> Sequence[str]:
+    """The system's answer, IPv4 first: a function outside a VPC has no way out over IPv6."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
+    return sorted(addresses, key=lambda address: ":" in address)
+
+
+class Exchange:
+    """Makes requests; threads may share it.
+
+    Every address a name leads to must be public, and the connection goes to the very address that
+    was checked: no second look-up could answer differently. Redirects are replies like others.
+    Proxies and other settings of the environment do not count.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow_loopback: bool = False,
+        total_seconds: float = TOTAL_SECONDS,
+        resolve: Resolve = resolve,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._allow_loopback = allow_loopback
+        self._total_seconds = total_seconds
+        self._resolve = resolve
+        self._tls = tls or ssl.create_default_context(cafile=certifi.where())
+        self._resolvers = ThreadPoolExecutor(max_workers=32, thread_name_prefix="resolve")
+
+    def post(self, request: Request) -> Reply:
+        """The reply's first lines, within the time limit for everything together.
+
+        Raises ExchangeError.
+        """
+        deadline = _Deadline(self._total_seconds)
+        try:
+            with self._connect(request.url, deadline) as connected:
+                return _speak(request, _TimedSocket(connected, deadline))
+        except ForbiddenAddressError:
+            reason = "address not allowed"
+        except TimeoutError:
+            reason = "timed out"
+        except socket.gaierror:
+            reason = "name not resolved"
+        except ssl.SSLError:
+            reason = "TLS failed"
+        except OSError:
+            reason = "connection failed"
+        except (http.client.HTTPException, ValueError):
+            reason = "no HTTP reply"
+        # Outside the handlers, so that what the other side caused is not even our context.
+        raise ExchangeError(reason)
+
+    def _connect(self, url: WebhookUrl, deadline: _Deadline) -> socket.socket:
+        connected = _connect_to_any(self._addresses(url, deadline), url.port, deadline)
+        if not url.secure:
+            return connected
+        try:
+            connected.settimeout(deadline.left())
+            return self._tls.wrap_socket(connected, server_hostname=url.host)
+        except BaseException:
+            connected.close()
+            raise
+
+    def _addresses(self, url: WebhookUrl, deadline: _Deadline) -> Sequence[str]:
+        # In a thread because a look-up knows no time limit.
+        lookup = self._resolvers.submit(self._resolve, url.host, url.port)
+        addresses = lookup.result(timeout=deadline.left())
+        return checked_addresses(addresses, allow_loopback=self._allow_loopback)
+
+
+def _connect_to_any(addresses: Sequence[str], port: int, deadline: _Deadline) -> socket.socket:
+    failure: OSError = OSError()
+    for address in addresses[:MOST_ADDRESSES]:
+        try:
+            timeout = min(deadline.left(), CONNECT_SECONDS)
+            connected = socket.create_connection((address, port), timeout=timeout)
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return connected
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+def _speak(request: Request, connected: _TimedSocket) -> Reply:
+    connection = http.client.HTTPConnection(request.url.host, request.url.port)
+    connection.sock = cast(Any, connected)
+    headers = {"Host": request.url.authority, "Connection": "close", **request.headers}
+    connection.request("POST", request.url.path, body=request.body, headers=headers)
+    reply = connection.getresponse()
+    return Reply(reply.status, reply.getheader("Retry-After"))
+
+
+class _Deadline:
+    """One time limit for many steps."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ends = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds left. Raises TimeoutError when there are none."""
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
+class _TimedSocket:
+    """The part of a socket that `http.client` uses, with one time limit for everything."""
+
+    def __init__(self, connected: socket.socket, deadline: _Deadline) -> None:
+        self._connected = connected
+        self._deadline = deadline
+
+    def sendall(self, data: bytes) -> None:
+        self._connected.settimeout(self._deadline.left())
+        self._connected.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_TimedReader(self._connected, self._deadline))
+
+    def close(self) -> None:
+        """The one who connected closes."""
+
+
+class _TimedReader(io.RawIOBase):
+    def __init__(self, connected: socket.socket, deadline: _Deadline) -> None:
+        self._connected = connected
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._connected.settimeout(self._deadline.left())
+        return self._connected.recv_into(buffer)

@@ -1,0 +1,48 @@
+"""Which targets callers may choose."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from dataclasses import dataclass
+
+from wechat_kf.adapters.webhooks.webhook_url import parse_webhook_url
+from wechat_kf.domain.subscriptions.subscription import Target, TargetType
+from wechat_kf.errors import InvalidRequestError
+
+_QUEUE_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}([.]fifo)?")
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRules:
+    """`own_queue_url` is the URL of any queue of ours: it shows this account and region."""
+
+    own_queue_url: str
+    queue_name_pattern: str
+    event_bus_name: str
+    allow_loopback: bool = False
+
+    def webhook(self, url: str) -> Target:
+        """A public https URL. Raises InvalidRequestError."""
+        try:
+            parse_webhook_url(url, allow_loopback=self.allow_loopback)
+        except ValueError as error:
+            raise InvalidRequestError("target.url", str(error)) from None
+        return Target(TargetType.WEBHOOK, url)
+
+    def queue(self, queue_url: str) -> Target:
+        """A queue in this account and region whose name fits. Raises InvalidRequestError."""
+        home, _, _ = self.own_queue_url.rpartition("/")
+        where, _, name = queue_url.rpartition("/")
+        if where != home:
+            raise InvalidRequestError("target.queue_url", f"must start with {home}/")
+        fits = fnmatch.fnmatchcase(name, self.queue_name_pattern)
+        if not (fits and _QUEUE_NAME.fullmatch(name)):
+            raise InvalidRequestError(
+                "target.queue_url", f"the queue's name must match {self.queue_name_pattern}"
+            )
+        return Target(TargetType.QUEUE, queue_url)
+
+    def event_bus(self) -> Target:
+        """The bundle's own bus."""
+        return Target(TargetType.EVENT_BUS, self.event_bus_name)

@@ -1,0 +1,81 @@
+"""WeChat's own list of sub-merchants, as the rules of registration need it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wechat_kf.domain.merchants.merchant import (
+    DirectoryEntry,
+    NameTakenError,
+    OutcomeUnknownError,
+    Registration,
+)
+from wechat_kf.errors import UnavailableError
+from wechat_kf.wechat import errors as wechat_errors
+from wechat_kf.wechat.client import WeChatClient
+from wechat_kf.wechat.submerchants import SubMerchant
+
+
+class WeChatDirectory:
+    """Implements `domain.merchant.SubMerchantDirectory`. WeChat's other refusals pass through."""
+
+    def __init__(self, client: WeChatClient) -> None:
+        self._client = client
+
+    def register(self, registration: Registration, icon_media_id: str) -> DirectoryEntry:
+        try:
+            business_id = self._client.register(
+                registration.account_name,
+                registration.nickname,
+                icon_media_id,
+                transfer_to_commkf=registration.transfer_to_commkf,
+            )
+        except wechat_errors.NameTakenError as error:
+            evidence: dict[str, str | int] = {"errcode": error.errcode}
+            raise NameTakenError(evidence | ({"rid": error.rid} if error.rid else {})) from None
+        except (wechat_errors.TransportError, wechat_errors.MalformedReplyError) as error:
+            if error.sent == "perhaps":
+                raise OutcomeUnknownError from None
+            raise
+        return self._described(business_id, registration)
+
+    def update(
+        self, business_id: str, *, nickname: str | None = None, icon_media_id: str | None = None
+    ) -> None:
+        self._client.update(business_id, nickname=nickname, icon_media_id=icon_media_id)
+
+    def get(self, business_id: str) -> DirectoryEntry | None:
+        try:
+            return _entry(self._client.get(business_id=business_id))
+        except wechat_errors.NotFoundError:
+            return None
+
+    def find(self, account_name: str) -> DirectoryEntry | None:
+        try:
+            return _entry(self._client.get(account_name=account_name))
+        except wechat_errors.NotFoundError:
+            return None
+
+    def list(self) -> Iterator[DirectoryEntry]:
+        return map(_entry, self._client.iter_all())
+
+    def upload_icon(self, image: bytes) -> str:
+        return self._client.upload_image(image).media_id
+
+    def _described(self, business_id: str, registration: Registration) -> DirectoryEntry:
+        """As WeChat shows it, with the icon's address.
+
+        The sub-merchant is open by now: a failure to read it back must not look like a failure to
+        open it. The next sync fills in what is missing.
+        """
+        try:
+            found = self.get(business_id)
+        except (wechat_errors.WeChatError, UnavailableError):
+            found = None
+        return found or DirectoryEntry(
+            business_id, registration.account_name, registration.nickname
+        )
+
+
+def _entry(found: SubMerchant) -> DirectoryEntry:
+    return DirectoryEntry(found.business_id, found.account_name, found.nickname, found.icon or "")

@@ -1,0 +1,154 @@
+"""Request and response bodies of broadcasts: over HTTP, through EventBridge and through SQS."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from wechat_kf.api.business_ids import BUSINESS_ID
+from wechat_kf.api.message_models import (
+    Content,
+    Delivery,
+    FailureResponse,
+    Openid,
+    content_of,
+)
+from wechat_kf.api.validators import Instant
+from wechat_kf.domain.clock import rfc3339
+from wechat_kf.domain.messages.broadcasts import (
+    MAX_RECIPIENTS,
+    PENDING,
+    Broadcast,
+    BroadcastRequest,
+    Recipient,
+)
+from wechat_kf.domain.messages.message import Guarantee, Status
+from wechat_kf.domain.paging import Page
+
+_EXAMPLE: dict[str, Any] = {
+    "openids": ["oXyz_1234567890", "oXyz_1234567891"],
+    "message": {"type": "text", "text": "您的订单已发货。"},
+}
+
+
+class CreateBroadcastRequest(BaseModel):
+    """One message to up to 1 000 buyers; a buyer named twice gets it once."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+
+    openids: list[Openid] = Field(
+        min_length=1,
+        max_length=2000,
+        description=f"the buyers: up to {MAX_RECIPIENTS} different ones",
+    )
+    message: Content
+    delivery: Delivery = Guarantee.AT_MOST_ONCE
+
+    def to_domain(self, business_id: str, idempotency_key: str | None) -> BroadcastRequest:
+        return BroadcastRequest(
+            business_id=business_id,
+            openids=tuple(self.openids),
+            content=content_of(self.message),
+            guarantee=self.delivery,
+            idempotency_key=idempotency_key,
+        )
+
+
+class SendMessagesEvent(CreateBroadcastRequest):
+    """The same by event: the detail of `SendMessages`, or a message of the broadcasts queue."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"business_id": "42", **_EXAMPLE}]}
+    )
+
+    business_id: Annotated[str, StringConstraints(pattern=f"^{BUSINESS_ID}$")]
+    idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
+        None, description="left out: the event's, or the queue message's, own id"
+    )
+
+
+def broken_rule(error: ValidationError) -> str:
+    """The first field that is wrong, and the rule it breaks, without what the producer wrote.
+
+    A member that we do not know is the producer's word: it is not named.
+    """
+    first = error.errors(include_input=False, include_context=False, include_url=False)[0]
+    unknown = first["type"] == "extra_forbidden"
+    field = first["loc"][:-1] if unknown else first["loc"]
+    return f"{'.'.join(map(str, field)) or 'document'}: {first['type']}"
+
+
+class BroadcastProgress(BaseModel):
+    """How many recipients stand where; they add up to `recipients`."""
+
+    pending: int = Field(description="no message made yet")
+    accepted: int
+    queued: int
+    sending: int
+    sent: int
+    failed: int
+    unknown: int
+
+    @classmethod
+    def of(cls, counts: Counter[str]) -> BroadcastProgress:
+        return cls.model_validate({name: counts[name] for name in (PENDING, *Status)})
+
+
+class BroadcastResponse(BaseModel):
+    """A broadcast."""
+
+    broadcast_id: str
+    business_id: str
+    delivery: Guarantee
+    recipients: int
+    duplicates: int = Field(description="recipients that were named more than once, and dropped")
+    accepted_at: Instant
+    progress: BroadcastProgress | None = Field(description="null in the answer to its making")
+
+    @classmethod
+    def of(cls, broadcast: Broadcast, counts: Counter[str] | None = None) -> BroadcastResponse:
+        return cls(
+            broadcast_id=broadcast.broadcast_id,
+            business_id=broadcast.business_id,
+            delivery=broadcast.guarantee,
+            recipients=len(broadcast.openids),
+            duplicates=broadcast.duplicates,
+            accepted_at=rfc3339(broadcast.accepted_at),
+            progress=BroadcastProgress.of(counts) if counts is not None else None,
+        )
+
+
+class RecipientResponse(BaseModel):
+    """What became of the message to one recipient."""
+
+    openid: str
+    message_id: str
+    status: str = Field(
+        description="of the message; pending: no message made yet",
+        json_schema_extra={"enum": [PENDING, *Status]},
+    )
+    error: FailureResponse | None
+
+    @classmethod
+    def of(cls, recipient: Recipient) -> RecipientResponse:
+        message = recipient.message
+        return cls(
+            openid=recipient.openid,
+            message_id=recipient.message_id,
+            status=message.status if message else PENDING,
+            error=FailureResponse.of(message.failure) if message else None,
+        )
+
+
+class RecipientPage(BaseModel):
+    """A page of recipients, in the order of the request."""
+
+    items: list[RecipientResponse]
+    next_cursor: str | None
+
+    @classmethod
+    def of(cls, page: Page[Recipient]) -> RecipientPage:
+        items = [RecipientResponse.of(recipient) for recipient in page.items]
+        return cls(items=items, next_cursor=page.next_cursor)

@@ -1,0 +1,112 @@
+"""Response bodies of the conversations routes, and of typing."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from wechat_kf.api.message_models import Openid, WindowResponse
+from wechat_kf.api.validators import Instant
+from wechat_kf.domain.clock import rfc3339
+from wechat_kf.domain.messages.conversations import Conversation, Window
+from wechat_kf.domain.messages.message import Status
+from wechat_kf.domain.messages.transcript import Direction, TranscriptEntry
+from wechat_kf.domain.paging import Page
+from wechat_kf.wechat.client import TypingResult
+
+
+class ConversationResponse(BaseModel):
+    """What a buyer last did, and what may still be sent."""
+
+    business_id: str
+    openid: str
+    active_at: Instant = Field(description="the buyer's last action")
+    messaged_at: Instant | None = Field(description="the buyer's last message")
+    entered_at: Instant | None = Field(description="when the buyer last opened the conversation")
+    window: WindowResponse
+
+    @classmethod
+    def of(cls, conversation: Conversation, window: Window) -> ConversationResponse:
+        return cls(
+            business_id=conversation.business_id,
+            openid=conversation.openid,
+            active_at=rfc3339(conversation.active_at),
+            messaged_at=_instant(conversation.messaged_at),
+            entered_at=_instant(conversation.entered_at),
+            window=WindowResponse.of(window),
+        )
+
+
+class ConversationPage(BaseModel):
+    """A page of conversations, the last active first."""
+
+    items: list[ConversationResponse]
+    next_cursor: str | None
+
+
+class TranscriptEntryResponse(BaseModel):
+    """One message of either direction."""
+
+    id: str = Field(description="the event's id of a received one, the message id of a sent one")
+    direction: Direction = Field(description="from the buyer, or to the buyer")
+    at: Instant = Field(description="when the buyer wrote it, or when we accepted it")
+    status: Status | None = Field(description="of a sent one; null for received ones")
+    message: dict[str, Any] | None = Field(
+        description="of a sent one what the request said; of a received one what its event says "
+        "([events.md](events.md)); null where it is not kept any more"
+    )
+
+    @classmethod
+    def of(cls, entry: TranscriptEntry) -> TranscriptEntryResponse:
+        return cls(
+            id=entry.entry_id,
+            direction=entry.direction,
+            at=rfc3339(entry.at_ms),
+            status=entry.status,
+            message=dict(entry.content) if entry.content else None,
+        )
+
+
+class TranscriptPage(BaseModel):
+    """A page of a transcript, newest first."""
+
+    items: list[TranscriptEntryResponse]
+    next_cursor: str | None
+
+    @classmethod
+    def of(cls, page: Page[TranscriptEntry]) -> TranscriptPage:
+        items = [TranscriptEntryResponse.of(entry) for entry in page.items]
+        return cls(items=items, next_cursor=page.next_cursor)
+
+
+class Typing(StrEnum):
+    """What to show the buyer."""
+
+    TYPING = "typing"
+    CANCEL = "cancel"
+
+
+class TypingRequest(BaseModel):
+    """Show that somebody is typing (for 15 s), or stop it."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"openid": "oXyz_1234567890"}]}
+    )
+
+    openid: Openid
+    command: Typing = Typing.TYPING
+
+
+class TypingResponse(BaseModel):
+    """What became of it."""
+
+    result: TypingResult = Field(
+        description="shown; already (it was shown before); ignored (WeChat shows it only within 30 "
+        "seconds of an exchange)"
+    )
+
+
+def _instant(at_ms: int) -> str | None:
+    return rfc3339(at_ms) if at_ms else None

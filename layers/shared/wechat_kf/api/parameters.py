@@ -1,0 +1,38 @@
+"""Parameters that several routes of this function share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+
+from wechat_kf.api.business_ids import BUSINESS_ID
+
+BusinessId = Annotated[
+    str,
+    Path(
+        pattern=f"^{BUSINESS_ID}$",
+        description="WeChat's business id; 0 is the main account",
+        examples=["42"],
+    ),
+]
+OpenidInPath = Annotated[
+    str,
+    Path(pattern=r"^[A-Za-z0-9_@.-]{1,128}$", description="the buyer's OpenID"),
+]
+MessageId = Annotated[
+    str, Path(pattern=r"^[0-9a-f]{32}$", description="as answered to the message's sending")
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="the same key and body answer with the same resource for as long as that is "
+        "kept (`TranscriptRetentionDays`, or 7 days if that is 0); another body is a 422",
+    ),
+]
+Cursor = Annotated[
+    str | None, Query(max_length=512, description="`next_cursor` of the page before")
+]

@@ -1,0 +1,112 @@
+"""What a route says about its answers in the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from wechat_kf.api.error_codes import wechat_statuses
+from wechat_kf.api.problems import PROBLEM_JSON
+from wechat_kf.errors import AppError
+
+ERROR_CODES = "x-error-codes"
+"""In a response of the document: the codes of ours that come with this status."""
+
+FROM_WECHAT = "x-wechat-errors"
+"""In a response of the document: whether WeChat's refusals come with this status too."""
+
+_RETRY_AFTER = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
+
+
+class FieldFault(BaseModel):
+    """One value that breaks a rule."""
+
+    field: str
+    rule: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem document. `code` is stable; the texts are for people and may change."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "about:blank",
+                    "title": "Conflict",
+                    "status": 409,
+                    "code": "sub_merchant_limit",
+                    "detail": "the limit of sub-merchants is reached",
+                    "errcode": 45077,
+                    "rid": "6114dedc-7e90330d-3fb31e22",
+                }
+            ]
+        },
+    )
+
+    type: str = Field(description="always `about:blank`")
+    title: str = Field(description="the status in words")
+    status: int = Field(description="the HTTP status")
+    code: str = Field(description="what happened, for programs")
+    detail: str = Field(description="what happened, for people")
+    advice: str | None = Field(None, description="what to do about it")
+    errcode: int | None = Field(None, description="WeChat's own number")
+    rid: str | None = Field(None, description="what WeChat's support asks for")
+    field: str | None = Field(None, description="the value at fault")
+    business_id: str | None = Field(None, description="the merchant that is in the way")
+    subscription_id: str | None = Field(None, description="the subscription that is in the way")
+    message_status: str | None = Field(None, description="why a message cannot be sent again")
+    errors: list[FieldFault] | None = Field(None, description="every value at fault")
+
+
+def answers(
+    successes: Mapping[int, tuple[str, type[BaseModel] | str | None]],
+    *,
+    problems: tuple[type[AppError], ...] = (),
+    asks_wechat: bool = False,
+) -> dict[int, Any]:
+    """The `responses` of a route: status → (description, body), and the problems to expect.
+
+    A body is a model (JSON), or the content type of bytes such as `image/*`, or None. What any
+    route may answer (`problems.ON_ANY_ROUTE`) is not repeated here. `asks_wechat`: WeChat is asked
+    while the caller waits, so that its refusals are passed on.
+    """
+    documented: dict[int, Any] = {
+        status: {
+            "description": description,
+            **({"content": _content(body)} if body else {}),
+        }
+        for status, (description, body) in successes.items()
+    }
+    from_wechat = wechat_statuses() if asks_wechat else []
+    for status in sorted({error.status for error in problems} | {*from_wechat}):
+        codes = [error.code for error in problems if error.status == status]
+        documented[status] = _refusal(status, codes, from_wechat=status in from_wechat)
+    return documented
+
+
+def codes_in_words(codes: Iterable[str]) -> str:
+    """For a description."""
+    return ", ".join(f"`{code}`" for code in codes)
+
+
+def _refusal(status: int, codes: list[str], *, from_wechat: bool) -> dict[str, Any]:
+    """A problem document, with its codes for people and for programs."""
+    parts = [codes_in_words(codes), "a refusal of WeChat's" if from_wechat else ""]
+    return {
+        "description": " or ".join(part for part in parts if part),
+        "content": {PROBLEM_JSON: {"model": Problem}},
+        **({"headers": _RETRY_AFTER} if status == HTTPStatus.TOO_MANY_REQUESTS else {}),
+        ERROR_CODES: codes,
+        FROM_WECHAT: from_wechat,
+    }
+
+
+def _content(body: type[BaseModel] | str) -> dict[str, Any]:
+    if isinstance(body, str):
+        return {body: {"schema": {"type": "string", "format": "binary"}}}
+    return {"application/json": {"model": body}}

@@ -1,0 +1,210 @@
+"""Request and response bodies of the subscriptions routes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from wechat_kf.api.validators import Instant
+from wechat_kf.domain.clock import rfc3339
+from wechat_kf.domain.events import EventType
+from wechat_kf.domain.subscriptions.subscription import (
+    Subscription,
+    SubscriptionStatus,
+    Target,
+    TargetType,
+)
+
+Url = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+
+
+class WebhookTarget(BaseModel):
+    """An HTTPS endpoint with a public host name; events are POSTed to it, signed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["webhook"]
+    url: Url = Field(examples=["https://shop.example.com/hooks/wechat"])
+
+
+class QueueTarget(BaseModel):
+    """An SQS queue in this account and region, of an allowed name; FIFO queues keep order."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["queue"]
+    queue_url: Url = Field(
+        examples=["https://sqs.us-east-1.amazonaws.com/123456789012/wechat-kf-subscriber-42"]
+    )
+
+
+class EventBusTarget(BaseModel):
+    """The bundle's own EventBridge bus."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["event_bus"]
+
+
+AnyTarget = Annotated[
+    WebhookTarget | QueueTarget | EventBusTarget,
+    Field(discriminator="type", description="where the events go"),
+]
+EventTypes = Annotated[
+    list[EventType],
+    Field(max_length=len(EventType), description="which events to send; empty means all"),
+]
+
+
+class CreateSubscriptionRequest(BaseModel):
+    """Where a merchant's events go, and which."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "target": {"type": "webhook", "url": "https://shop.example.com/hooks/wechat"},
+                    "event_types": ["wechat.kf.message.received"],
+                }
+            ]
+        },
+    )
+
+    target: AnyTarget
+    event_types: EventTypes = []
+
+
+class ChangeSubscriptionRequest(BaseModel):
+    """What is absent stays as it is; one of the two is needed."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"status": "paused"}]}
+    )
+
+    event_types: EventTypes | None = None
+    status: Literal["active", "paused"] | None = Field(
+        None,
+        description="paused: events wait, each for up to 24 hours; active: resume, also after "
+        "the subscription was paused or disabled by its failures",
+    )
+
+    @model_validator(mode="after")
+    def _some_change(self) -> ChangeSubscriptionRequest:
+        if self.event_types is None and self.status is None:
+            raise ValueError("event_types or status is needed")
+        return self
+
+    @property
+    def chosen_status(self) -> SubscriptionStatus | None:
+        return SubscriptionStatus(self.status) if self.status else None
+
+    @property
+    def chosen_types(self) -> frozenset[str] | None:
+        return None if self.event_types is None else frozenset(self.event_types)
+
+
+class HealthResponse(BaseModel):
+    """How deliveries go."""
+
+    failures_in_a_row: int
+    failing_since: Instant | None
+    next_attempt_at: Instant | None = Field(
+        description="set while the circuit breaker holds calls back"
+    )
+
+    @classmethod
+    def of(cls, subscription: Subscription) -> HealthResponse:
+        circuit = subscription.circuit
+        return cls(
+            failures_in_a_row=circuit.failures,
+            failing_since=_instant(circuit.failing_since),
+            next_attempt_at=_instant(circuit.open_until),
+        )
+
+
+class SubscriptionResponse(BaseModel):
+    """A subscription as the API shows it. Its secret is shown when it is made, and never again."""
+
+    subscription_id: str
+    business_id: str
+    target: AnyTarget
+    event_types: list[str] = Field(description="empty means all")
+    status: SubscriptionStatus
+    status_reason: str | None = Field(description="why it is not active, if there is a reason")
+    created_at: Instant
+    health: HealthResponse
+
+    @classmethod
+    def of(cls, subscription: Subscription) -> SubscriptionResponse:
+        return cls(
+            subscription_id=subscription.subscription_id,
+            business_id=subscription.business_id,
+            target=_shown(subscription.target),
+            event_types=sorted(subscription.event_types),
+            status=subscription.status,
+            status_reason=subscription.status_reason or None,
+            created_at=rfc3339(subscription.created_at),
+            health=HealthResponse.of(subscription),
+        )
+
+
+class CreatedSubscriptionResponse(SubscriptionResponse):
+    """A new subscription with the secret that its webhooks are signed with."""
+
+    secret: str | None = Field(
+        repr=False, description="whsec_ and base64, shown only here; null unless a webhook"
+    )
+
+    @classmethod
+    def of(cls, subscription: Subscription) -> CreatedSubscriptionResponse:
+        shown = SubscriptionResponse.of(subscription)
+        return cls(**shown.model_dump(), secret=next(iter(subscription.secrets), None))
+
+
+class RotatedSecretResponse(BaseModel):
+    """Until `previous_secret_until`, webhooks carry the signatures of both secrets."""
+
+    secret: str = Field(repr=False, description="whsec_ and base64; shown only here")
+    previous_secret_until: Instant
+
+    @classmethod
+    def of(cls, subscription: Subscription) -> RotatedSecretResponse:
+        return cls(
+            secret=subscription.secrets[0],
+            previous_secret_until=rfc3339(subscription.previous_secret_until),
+        )
+
+
+class SubscriptionList(BaseModel):
+    """All subscriptions of a merchant: there are few, so there is one page."""
+
+    items: list[SubscriptionResponse]
+    next_cursor: None = Field(description="there is no other page")
+
+    @classmethod
+    def of(cls, subscriptions: Sequence[Subscription]) -> SubscriptionList:
+        items = [SubscriptionResponse.of(subscription) for subscription in subscriptions]
+        return cls(items=items, next_cursor=None)
+
+
+class TestEventResponse(BaseModel):
+    """The test event's id, as the subscriber will see it."""
+
+    event_id: str
+
+
+def _shown(target: Target) -> AnyTarget:
+    match target.type:
+        case TargetType.WEBHOOK:
+            return WebhookTarget(type="webhook", url=target.address)
+        case TargetType.QUEUE:
+            return QueueTarget(type="queue", queue_url=target.address)
+        case TargetType.EVENT_BUS:
+            return EventBusTarget(type="event_bus")
+
+
+def _instant(at_ms: int) -> str | None:
+    return rfc3339(at_ms) if at_ms else None

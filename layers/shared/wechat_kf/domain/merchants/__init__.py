@@ -1,0 +1,1 @@
+"""Merchants: registration, changes, reconciliation."""

@@ -1,0 +1,1 @@
+"""Messages to buyers, and the conversations they belong to."""

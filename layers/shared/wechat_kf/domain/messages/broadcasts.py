@@ -1,0 +1,196 @@
+"""One message to many buyers: accepted once, expanded into one outbound message each.
+
+Everything is a function of the broadcast's id, so that expanding it twice, or from the middle on,
+changes nothing. Progress is read from the messages themselves: no counter can be wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from wechat_kf.domain.clock import Clock
+from wechat_kf.domain.messages.attempt import Acceptance
+from wechat_kf.domain.messages.message import (
+    Guarantee,
+    OutboundMessage,
+    OutboundStore,
+    SendRequest,
+    recipient_message_id,
+    request_id,
+)
+from wechat_kf.domain.paging import Page
+from wechat_kf.errors import IdempotencyKeyReusedError, InvalidRequestError, NotFoundError
+
+MAX_RECIPIENTS = 1_000
+PENDING = "pending"
+"""The status of a recipient whose message has not been made yet."""
+
+_READ_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class BroadcastRequest:
+    """What a caller asks for. `idempotency_key` None: every call is a new broadcast."""
+
+    business_id: str
+    openids: Sequence[str]
+    content: Mapping[str, Any]
+    guarantee: Guarantee = Guarantee.AT_MOST_ONCE
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """An accepted broadcast; `openids` are distinct, `duplicates` says how many were dropped."""
+
+    broadcast_id: str
+    business_id: str
+    openids: tuple[str, ...]
+    content: Mapping[str, Any]
+    request_digest: str
+    accepted_at: int
+    guarantee: Guarantee = Guarantee.AT_MOST_ONCE
+    duplicates: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """What became of the message to one recipient; None: not made yet."""
+
+    openid: str
+    message_id: str
+    message: OutboundMessage | None
+
+
+class BroadcastStore(Protocol):
+    """Where accepted broadcasts live."""
+
+    def add(self, broadcast: Broadcast) -> Broadcast:
+        """Store a new broadcast, or return the one that already has this id, unchanged."""
+
+    def get(self, business_id: str, broadcast_id: str) -> Broadcast | None:
+        """One broadcast."""
+
+    def finish(self, business_id: str, broadcast_id: str) -> None:
+        """Every message is made: the text goes where texts are not retained; repeats are fine."""
+
+
+class BroadcastQueue(Protocol):
+    """Lines accepted broadcasts up for their expansion."""
+
+    def put(self, broadcast: Broadcast) -> None:
+        """Returns only when it is safe; a repeat is harmless. Raises `UnavailableError`."""
+
+
+def accept_broadcast(request: BroadcastRequest, *, now: int) -> Broadcast:
+    """The broadcast a request becomes.
+
+    Raises:
+        InvalidRequestError: there are no recipients, or more than a thousand different ones.
+    """
+    openids = tuple(dict.fromkeys(request.openids))
+    if not 1 <= len(openids) <= MAX_RECIPIENTS:
+        raise InvalidRequestError("openids", f"must name 1 to {MAX_RECIPIENTS} recipients")
+    document = [openids, request.content, request.guarantee]
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False)
+    return Broadcast(
+        broadcast_id=request_id(request.business_id, request.idempotency_key),
+        business_id=request.business_id,
+        openids=openids,
+        content=request.content,
+        request_digest=hashlib.sha256(text.encode()).hexdigest(),
+        accepted_at=now,
+        guarantee=request.guarantee,
+        duplicates=len(request.openids) - len(openids),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcasts:
+    """Takes broadcasts in and tells how far they are."""
+
+    store: BroadcastStore
+    messages: OutboundStore
+    clock: Clock
+
+    def accept(self, request: BroadcastRequest) -> Broadcast:
+        """Store a broadcast; the same idempotency key answers with the same broadcast.
+
+        Raises:
+            InvalidRequestError: see `accept_broadcast`.
+            IdempotencyKeyReusedError: the key came with another body before.
+        """
+        new = accept_broadcast(request, now=self.clock())
+        stored = self.store.add(new)
+        if stored.request_digest != new.request_digest:
+            raise IdempotencyKeyReusedError("this key was used before with another broadcast")
+        return stored
+
+    def get(self, business_id: str, broadcast_id: str) -> Broadcast:
+        """Raises NotFoundError."""
+        broadcast = self.store.get(business_id, broadcast_id)
+        if broadcast is None:
+            raise NotFoundError("no such broadcast")
+        return broadcast
+
+    def progress(self, broadcast: Broadcast) -> Counter[str]:
+        """How many recipients stand where: by message status, and `pending`."""
+        return Counter(
+            recipient.message.status if recipient.message else PENDING
+            for start in range(0, len(broadcast.openids), _READ_AT_ONCE)
+            for recipient in self._look_up(broadcast, start, _READ_AT_ONCE)
+        )
+
+    def recipients(self, broadcast: Broadcast, *, start: int, limit: int) -> Page[Recipient]:
+        """The recipients from number `start` (0 and up) on, `limit` (1 to 100) at most.
+
+        In the order of the request; the page's cursor is the number of the next one.
+        """
+        page = list(self._look_up(broadcast, start, limit))
+        end = start + limit
+        return Page(page, str(end) if end < len(broadcast.openids) else None)
+
+    def _look_up(self, broadcast: Broadcast, start: int, limit: int) -> Iterator[Recipient]:
+        ids = {
+            openid: recipient_message_id(broadcast.business_id, broadcast.broadcast_id, openid)
+            for openid in broadcast.openids[start : start + limit]
+        }
+        if not ids:
+            return
+        found = self.messages.get_many(broadcast.business_id, list(ids.values()))
+        by_id = {message.message_id: message for message in found}
+        for openid, message_id in ids.items():
+            yield Recipient(openid, message_id, by_id.get(message_id))
+
+
+def expand(broadcast: Broadcast, acceptance: Acceptance, *, workers: int = 8) -> None:
+    """Accept one message per recipient; recipients that have theirs already cost one refused write.
+
+    One whose text is gone has been expanded before: nothing is left to do.
+
+    Raises the first failure after all were tried: expanding again does the rest.
+    """
+
+    def accept_one(openid: str) -> None:
+        acceptance.accept(
+            SendRequest(
+                business_id=broadcast.business_id,
+                openid=openid,
+                content=broadcast.content,
+                guarantee=broadcast.guarantee,
+                broadcast_id=broadcast.broadcast_id,
+            )
+        )
+
+    if not broadcast.content:
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        pending = [pool.submit(accept_one, openid) for openid in broadcast.openids]
+    for one in pending:
+        one.result()

@@ -1,0 +1,61 @@
+"""A merchant's greeting to whoever enters a conversation."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from wechat_kf.domain.clock import Clock
+from wechat_kf.domain.events import Event, EventType
+from wechat_kf.domain.merchants.merchant import MerchantReader, MerchantStatus
+from wechat_kf.domain.messages.conversations import ENTRY_LIFE_MS
+from wechat_kf.domain.messages.message import OutboundMessage, SendRequest
+from wechat_kf.errors import IdempotencyKeyReusedError
+
+WELCOME_LIFE_MS = ENTRY_LIFE_MS
+"""What entering allows us to send, it allows for so long; a later greeting would puzzle anyway."""
+
+
+class Sender(Protocol):
+    """The ordinary way of a message to a buyer."""
+
+    def accept(self, request: SendRequest) -> OutboundMessage: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """Sends the welcome message of the merchant, if it has one. Safe to repeat: one per entering.
+
+    The main account is no merchant of ours and greets nobody.
+    """
+
+    merchants: MerchantReader
+    sender: Sender
+    clock: Clock
+
+    def greet(self, event: Event) -> None:
+        """Answer a `session.entered`; any other event costs nothing.
+
+        Raises UnavailableError: our own table or queue failed.
+        """
+        late = self.clock() - event.at_ms >= WELCOME_LIFE_MS
+        if event.type != EventType.SESSION_ENTERED or late:
+            return
+        merchant = self.merchants.get(event.business_id)
+        if merchant is None or merchant.status is not MerchantStatus.ACTIVE:
+            return
+        if merchant.welcome_message:
+            self._send(event, merchant.welcome_message)
+
+    def _send(self, event: Event, text: str) -> None:
+        request = SendRequest(
+            business_id=event.business_id,
+            openid=event.openid,
+            content={"type": "text", "text": text},
+            # Not the bare id: callers may well answer an event under the event's own id.
+            idempotency_key=f"welcome|{event.id}",
+        )
+        # Greeted already, with another text: the merchant changed it between two tries.
+        with suppress(IdempotencyKeyReusedError):
+            self.sender.accept(request)

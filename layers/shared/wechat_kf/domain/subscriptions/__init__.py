@@ -1,0 +1,1 @@
+"""Subscriptions: who gets which events, and how they are delivered."""

@@ -1,0 +1,168 @@
+"""What callers do with subscriptions: create, read, change, test, rotate the secret, remove."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from wechat_kf.domain.clock import DAY, Clock
+from wechat_kf.domain.events import ANY_MERCHANT, MAIN_ACCOUNT, Event, EventType
+from wechat_kf.domain.subscriptions.delivery import Delivery, DeliveryQueue
+from wechat_kf.domain.subscriptions.subscription import (
+    Subscription,
+    SubscriptionStatus,
+    SubscriptionStore,
+    Target,
+    TargetType,
+)
+from wechat_kf.errors import ConflictError, NotFoundError
+
+MOST_PER_MERCHANT = 20
+SECRET_OVERLAP_MS = DAY
+"""How long a replaced secret still signs, beside its successor."""
+
+
+def new_id() -> str:
+    return f"sub_{uuid.uuid4().hex}"
+
+
+def new_secret() -> str:
+    """A Standard Webhooks secret: 32 random bytes."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriptions:
+    """The use cases. `business_id` may be `*` (all merchants) everywhere."""
+
+    store: SubscriptionStore
+    deliveries: DeliveryQueue
+    clock: Clock
+    app_id: str
+    make_id: Callable[[], str] = new_id
+    make_secret: Callable[[], str] = new_secret
+
+    def create(
+        self, business_id: str, target: Target, event_types: frozenset[str] = frozenset()
+    ) -> Subscription:
+        """A new, active subscription; a webhook's has a secret.
+
+        Raises ConflictError: this merchant has one with the same target, or too many.
+        """
+        others = self.store.list(business_id)
+        for other in others:
+            if other.target == target:
+                raise ConflictError(
+                    "there is a subscription with this target; change its event_types instead",
+                    subscription_id=other.subscription_id,
+                )
+        if len(others) >= MOST_PER_MERCHANT:
+            raise ConflictError(f"at most {MOST_PER_MERCHANT} subscriptions per merchant")
+        subscription = Subscription(
+            business_id=business_id,
+            subscription_id=self.make_id(),
+            target=target,
+            event_types=event_types,
+            created_at=self.clock(),
+            secrets=(self.make_secret(),) if target.type is TargetType.WEBHOOK else (),
+        )
+        self.store.add(subscription)
+        return subscription
+
+    def list(self, business_id: str) -> Sequence[Subscription]:
+        """A merchant's subscriptions, oldest first, without their secrets."""
+        return sorted(self.store.list(business_id), key=lambda found: found.created_at)
+
+    def get(self, business_id: str, subscription_id: str) -> Subscription:
+        """Raises NotFoundError."""
+        found = self.store.get(business_id, subscription_id)
+        if found is None:
+            raise NotFoundError("no such subscription")
+        return found
+
+    def remove(self, business_id: str, subscription_id: str) -> None:
+        """Events that wait for it are dropped. Raises NotFoundError."""
+        if not self.store.remove(business_id, subscription_id):
+            raise NotFoundError("no such subscription")
+
+    def change(
+        self,
+        business_id: str,
+        subscription_id: str,
+        *,
+        event_types: frozenset[str] | None = None,
+        status: SubscriptionStatus | None = None,
+    ) -> Subscription:
+        """Choose other events, pause, or resume; None leaves as it is.
+
+        What resumes starts with a closed circuit, whatever was before.
+
+        Raises NotFoundError; ConflictError when somebody else changed it at the same moment.
+        """
+        found = self.get(business_id, subscription_id)
+        changed = found
+        if event_types is not None:
+            changed = replace(changed, event_types=event_types)
+        if status is not None and status is not found.status:
+            changed = replace(changed, status=status, status_reason=_REASONS.get(status, ""))
+        if changed != found:
+            changed = self._update(changed)
+        if status is SubscriptionStatus.ACTIVE and found.circuit.failures:
+            circuit = replace(found.circuit.recovered(self.clock()), recovered_at=self.clock())
+            if self.store.move_circuit(changed, circuit):
+                changed = replace(changed, circuit=circuit)
+        return changed
+
+    def rotate_secret(self, business_id: str, subscription_id: str) -> Subscription:
+        """A new secret at once; the one before signs beside it for `SECRET_OVERLAP_MS`.
+
+        Raises as `change`; ConflictError also for other targets than webhooks: nothing is signed.
+        """
+        found = self.get(business_id, subscription_id)
+        if found.target.type is not TargetType.WEBHOOK:
+            raise ConflictError("only webhooks have a secret")
+        return self._update(
+            replace(
+                found,
+                secrets=(self.make_secret(), *found.secrets[:1]),
+                previous_secret_until=self.clock() + SECRET_OVERLAP_MS,
+            )
+        )
+
+    def test(self, business_id: str, subscription_id: str) -> Event:
+        """Send a test event the way all events go, whatever event types were chosen.
+
+        Raises NotFoundError; ConflictError when the subscription is not active.
+        """
+        found = self.get(business_id, subscription_id)
+        if found.status is not SubscriptionStatus.ACTIVE:
+            raise ConflictError(f"the subscription is {found.status}")
+        event = self._test_event(found)
+        self.deliveries.put([Delivery(business_id, subscription_id, event, self.clock())])
+        return event
+
+    def _test_event(self, subscription: Subscription) -> Event:
+        everyone = subscription.business_id == ANY_MERCHANT
+        return Event(
+            id=uuid.uuid4().hex,
+            type=EventType.SUBSCRIPTION_TEST,
+            app_id=self.app_id,
+            business_id=MAIN_ACCOUNT if everyone else subscription.business_id,
+            openid=subscription.subscription_id,
+            at_ms=self.clock(),
+            data={
+                "business_id": subscription.business_id,
+                "subscription_id": subscription.subscription_id,
+            },
+        )
+
+    def _update(self, changed: Subscription) -> Subscription:
+        if not self.store.update(changed):
+            raise ConflictError("the subscription was changed at the same moment; please repeat")
+        return replace(changed, revision=changed.revision + 1)
+
+
+_REASONS = {SubscriptionStatus.PAUSED: "paused by a caller"}

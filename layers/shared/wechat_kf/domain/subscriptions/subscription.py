@@ -1,0 +1,104 @@
+"""Who wants to hear of what, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from wechat_kf.domain.events import ANY_MERCHANT, Event
+from wechat_kf.domain.subscriptions.circuit import CLOSED, Circuit
+
+
+class TargetType(StrEnum):
+    WEBHOOK = "webhook"
+    QUEUE = "queue"
+    EVENT_BUS = "event_bus"
+
+
+class SubscriptionStatus(StrEnum):
+    """What becomes of events.
+
+    Active: delivered. Paused (by a caller, or by a day of failures): kept waiting, new ones too,
+    each for up to 24 h. Disabled (the subscriber answered 410): new ones are not kept, waiting ones
+    go to the dead-letter queue. A caller can make either active again.
+    """
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`address` is an https URL, a queue URL or an event bus name, by `type`."""
+
+    type: TargetType
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """`business_id` may be `*`; no `event_types` means all. Instants are epoch milliseconds.
+
+    `secrets`: the current one first, then the one before it, which signs too until
+    `previous_secret_until`. `status_reason` says why it is not active. `revision` grows with every
+    change but those of the circuit.
+    """
+
+    business_id: str
+    subscription_id: str
+    target: Target
+    event_types: frozenset[str] = frozenset()
+    status: SubscriptionStatus = SubscriptionStatus.ACTIVE
+    created_at: int = 0
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    previous_secret_until: int = 0
+    status_reason: str = ""
+    revision: int = 0
+    circuit: Circuit = CLOSED
+
+    def wants(self, event: Event) -> bool:
+        """Whether this event goes to this subscriber, now or when its pause ends."""
+        return (
+            self.status is not SubscriptionStatus.DISABLED
+            and self.business_id in (event.business_id, ANY_MERCHANT)
+            and (not self.event_types or event.type in self.event_types)
+        )
+
+    def signing_secrets(self, now: int) -> tuple[str, ...]:
+        """The secrets a webhook is signed with at `now`, the current one first."""
+        return self.secrets if now < self.previous_secret_until else self.secrets[:1]
+
+
+class SubscriptionStore(Protocol):
+    """Our table of subscriptions. Every method raises `UnavailableError` when it fails."""
+
+    def add(self, subscription: Subscription) -> None:
+        """Store a new one, as a whole."""
+
+    def get(self, business_id: str, subscription_id: str) -> Subscription | None:
+        """One, as of now, with its secrets."""
+
+    def list(self, business_id: str) -> Sequence[Subscription]:
+        """A merchant's own subscriptions (or those of `*`), without their secrets."""
+
+    def remove(self, business_id: str, subscription_id: str) -> bool:
+        """False when there was none."""
+
+    def update(self, subscription: Subscription) -> bool:
+        """Write everything but the circuit, and the next revision.
+
+        False, and nothing written, when it is gone or no longer at `subscription.revision`.
+        """
+
+    def count_failure(self, business_id: str, subscription_id: str, now: int) -> Circuit | None:
+        """Write `Circuit.counted`, atomically: the circuit afterwards. None when it is gone."""
+
+    def move_circuit(self, subscription: Subscription, circuit: Circuit) -> bool:
+        """Write `circuit`.
+
+        False, and nothing written, when the subscription is gone or its circuit is no longer at
+        `subscription.circuit.open_until`.
+        """

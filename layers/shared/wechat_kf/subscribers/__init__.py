@@ -1,1 +1,0 @@
-"""The ways to a subscriber. Webhooks here; queues and event buses in `wechat_kf.aws.targets`."""

@@ -1,0 +1,269 @@
+"""The layer in process: its own producers, use cases and batch consumer on fakes that fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from local.simulator.world import World
+from tests.chaos.hooks import Hooks
+from tests.chaos.sqs import FifoQueue, SqsClient
+from tests.chaos.timeline import Timeline
+from tests.chaos.weather import Crash, Exposed, Weather
+from tests.chaos.wechat_side import InProcessTransport
+from tests.fakes import (
+    InMemoryConversations,
+    InMemoryMessages,
+    InMemorySubscriptions,
+    InMemoryTokens,
+)
+from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
+from wechat_kf.adapters.aws.queues import (
+    DeadLetterSqsQueue,
+    DeliverySqsQueue,
+    EventSqsQueue,
+    OutboundSqsQueue,
+    delivery_from_body,
+    event_from_body,
+    outbound_from_body,
+)
+from wechat_kf.adapters.aws.subscriptions_table import CachedSubscriptions
+from wechat_kf.adapters.wechat.push_receiver import PushPolicy, PushReceiver
+from wechat_kf.adapters.wechat.sender import WeChatSender
+from wechat_kf.adapters.wechat.token_issuer import StableTokenIssuer
+from wechat_kf.domain.access_token import TokenKeeper, TokenProvider
+from wechat_kf.domain.clock import MINUTE, SECOND
+from wechat_kf.domain.messages.attempt import Acceptance, Attempt
+from wechat_kf.domain.messages.sweeper import NoSender, Sweeper
+from wechat_kf.domain.subscriptions.dispatch import Dispatch, PostponedError, sparing
+from wechat_kf.domain.subscriptions.fanout import FanOut
+from wechat_kf.domain.subscriptions.subscription import TargetType
+from wechat_kf.domain.subscriptions.subscription_memory import SubscriptionMemory
+from wechat_kf.errors import UnavailableError
+from wechat_kf.wechat.client import WeChatClient
+from wechat_kf.wechat.push import PushMode
+
+T = TypeVar("T")
+Handle = Callable[[Record], None]
+
+LOOK_AGAIN_MS = 10
+MAX_AGE_MS = 15 * MINUTE
+
+
+@dataclass(slots=True)
+class Faults:
+    """A `Log` of what the workers did not foresee: each would be a fault of ours."""
+
+    unforeseen: list[str] = field(default_factory=list)
+
+    def warning(self, msg: str, /, *, extra: Mapping[str, object] | None = None) -> None:
+        """Foreseen: a throttled table, a visibility that did not change."""
+
+    def exception(self, msg: str, /, *, extra: Mapping[str, object] | None = None) -> None:
+        self.unforeseen.append(f"{msg} {dict(extra or {})}")
+
+
+class Consumer:
+    """A queue's event source with one worker at a time, which a crash replaces."""
+
+    def __init__(
+        self, timeline: Timeline, queue: FifoQueue, client: SqsClient, start: Callable[[], Handle]
+    ) -> None:
+        self._timeline = timeline
+        self._queue = queue
+        self._visibility = VisibilityQueue(client, queue.url)
+        self._start = start
+        self._handle: Handle | None = None
+        self._due: int | None = None
+        self.log = Faults()
+        self.before: Callable[[], None] = lambda: None
+        self.crashed: Callable[[], None] = lambda: None
+        queue.wake = self._wake
+
+    def _wake(self, at: int) -> None:
+        if self._due is None or at < self._due:
+            self._due = at
+            self._timeline.at(at, lambda: self._poll(at))
+
+    def _poll(self, at: int) -> None:
+        if at != self._due:  # an earlier look has been planned since
+            return
+        self._due = None
+        if batch := self._queue.receive():
+            self._invoke([message.record() for message in batch])
+        following = self._queue.next_at()
+        if following is not None:
+            self._wake(max(following, self._timeline.clock() + LOOK_AGAIN_MS))
+
+    def _invoke(self, records: Sequence[Mapping[str, Any]]) -> None:
+        self.before()
+        try:
+            self._handle = self._handle or self._start()
+            answer = process_batch(
+                {"Records": records}, self._handle, queue=self._visibility, logger=self.log
+            )
+        except Crash:
+            self._handle = None
+            self.crashed()
+            return
+        failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
+        for record in records:
+            if record["messageId"] not in failed:
+                self._queue.delete(record["messageId"])
+
+
+class Bundle:
+    """Everything between WeChat's push and the subscribers, and back."""
+
+    def __init__(self, timeline: Timeline, world: World, weather: Weather, hooks: Hooks) -> None:
+        self._timeline = timeline
+        self._clock = timeline.clock
+        self._world = world
+        self._weather = weather
+        self._hooks = hooks
+        # Visibility and receives as in template.yaml.
+        self.inbound = FifoQueue("inbound", self._clock, visibility_seconds=120, most_receives=50)
+        self.deliveries = FifoQueue(
+            "deliveries", self._clock, visibility_seconds=180, most_receives=500
+        )
+        self.outbound = FifoQueue("outbound", self._clock, visibility_seconds=180)
+        self.dead_letters = FifoQueue("dead-letters", self._clock)
+        queues = (self.inbound, self.deliveries, self.outbound, self.dead_letters)
+        self._sqs = SqsClient(queues, weather)
+        self.messages = InMemoryMessages(30, self._clock)
+        self.subscriptions = InMemorySubscriptions()
+        self._conversations = InMemoryConversations()
+        self._tokens = InMemoryTokens()
+        self._events = EventSqsQueue(self._sqs, self.inbound.url)
+        self.consumers = [
+            Consumer(timeline, self.inbound, self._sqs, self._inbound_worker),
+            Consumer(timeline, self.deliveries, self._sqs, self._deliveries_worker),
+            Consumer(timeline, self.outbound, self._sqs, self._outbound_worker),
+        ]
+        self.fan_outs: dict[str, tuple[int, int]] = {}
+        self.consumers[1].before = hooks.batch_begins
+        self.consumers[1].crashed = hooks.batch_crashed
+
+    def receiver(self) -> PushReceiver:
+        """A new push function."""
+        settings = self._world.settings
+        return PushReceiver(
+            PushPolicy(settings.app_id, PushMode.SECURE, max_age_seconds=600),
+            _Secret({"token": settings.token, "encoding_aes_key": settings.encoding_aes_key}),
+            self._events,
+            self._clock,
+        )
+
+    def acceptance(self) -> Acceptance:
+        """A new messages function."""
+        queue = OutboundSqsQueue(self._sqs, self.outbound.url)
+        return Acceptance(self._exposed(self.messages), queue, self._clock, MAX_AGE_MS)
+
+    def sweep(self) -> None:
+        """One run of the sweeper, which may die like everyone else."""
+        store = self._exposed(self.messages)
+        settler = Attempt(store, NoSender(), self._events, self._clock, self._world.settings.app_id)
+        try:
+            Sweeper(store, OutboundSqsQueue(self._sqs, self.outbound.url), settler).sweep()
+        except (Crash, UnavailableError):
+            return
+
+    def _inbound_worker(self) -> Handle:
+        fan_out = FanOut(
+            conversations=self._exposed(self._conversations),
+            transcript=self._exposed(self.messages),
+            subscriptions=CachedSubscriptions(self._exposed(self.subscriptions), self._clock),
+            deliveries=DeliverySqsQueue(self._sqs, self.deliveries.url),
+            clock=self._clock,
+        )
+
+        def handle(record: Record) -> None:
+            event = event_from_body(record.body)
+            first, _ = self.fan_outs.get(event.id, (self._clock(), 0))
+            self.fan_outs[event.id] = (first, self._clock())
+            fan_out.handle(event)
+
+        return handle
+
+    def _deliveries_worker(self) -> Handle:
+        dispatch = Dispatch(
+            subscriptions=SubscriptionMemory(self._exposed(self.subscriptions), self._clock),
+            subscribers={TargetType.WEBHOOK: self._hooks},
+            dead_letters=DeadLetterSqsQueue(self._sqs, self.dead_letters.url),
+            events=self._events,
+            clock=self._clock,
+            app_id=self._world.settings.app_id,
+        )
+
+        def deliver(record: Record) -> None:
+            try:
+                dispatch.dispatch(delivery_from_body(record.body))
+            except PostponedError as postponed:
+                raise sparing(postponed, record.receive_count) from None
+
+        return deliver
+
+    def _outbound_worker(self) -> Handle:
+        transport = InProcessTransport(self._world, self._weather, self._clock.advance)
+        client = WeChatClient(
+            transport, tokens=self._token_provider(transport), app_id=self._world.settings.app_id
+        )
+        attempt = Attempt(
+            store=self._exposed(self.messages),
+            sender=WeChatSender(client),
+            events=self._events,
+            clock=self._clock,
+            app_id=self._world.settings.app_id,
+        )
+        return lambda record: attempt.attempt(*outbound_from_body(record.body))
+
+    def _token_provider(self, transport: InProcessTransport) -> TokenProvider:
+        settings = self._world.settings
+        secret = {"app_id": settings.app_id, "app_secret": settings.app_secret}
+        keeper = TokenKeeper(
+            store=self._tokens,
+            issuer=StableTokenIssuer(transport, lambda: secret, self._clock),
+            clock=self._clock,
+            owner="token",
+            pause=lambda seconds: self._clock.advance(round(seconds * SECOND)),
+        )
+        return TokenProvider(self._tokens, _Refresher(keeper), self._clock)
+
+    def _exposed(self, store: T) -> T:
+        return cast(T, Exposed(store, self._weather))
+
+
+@dataclass(frozen=True, slots=True)
+class _Refresher:
+    """The token function, invoked: whatever fails there is "no token now" here."""
+
+    keeper: TokenKeeper
+
+    def refresh(self, refused: str | None) -> None:
+        try:
+            self.keeper.refresh(refused)
+        except Exception as error:
+            raise UnavailableError("the token function failed") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Secret:
+    """Implements `SecretSource`: keys that never change."""
+
+    keys: Mapping[str, str]
+
+    def get(self) -> Mapping[str, str]:
+        return self.keys
+
+    def refresh_now(self) -> bool:
+        return False
+
+
+def dead_event_ids(queue: FifoQueue, subscription_id: str) -> frozenset[str]:
+    """The events given up for one subscription."""
+    letters = map(json.loads, queue.bodies())
+    return frozenset(
+        one["event"]["id"] for one in letters if one["subscription_id"] == subscription_id
+    )

@@ -1,0 +1,325 @@
+"""The consumer of FIFO batches, on real queues: order, waiting, partial failures."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.contracts.aws_resources import Resources
+from wechat_kf.adapters.aws import queue_batch
+from wechat_kf.adapters.aws.queue_batch import (
+    LONGEST_DELAY_SECONDS,
+    Record,
+    VisibilityQueue,
+    process_batch,
+)
+from wechat_kf.domain.messages.attempt import RetryLater
+from wechat_kf.errors import UnavailableError
+
+
+@dataclass
+class Line:
+    """A queue, and the part of a Lambda event source that feeds a function from it."""
+
+    sqs: Any
+    url: str
+    handled: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def put(self, *bodies: str) -> None:
+        """Bodies are `group:text`."""
+        for body in bodies:
+            self.sqs.send_message(
+                QueueUrl=self.url,
+                MessageBody=body,
+                MessageGroupId=body.partition(":")[0],
+                MessageDeduplicationId=body.replace(" ", "_"),
+            )
+
+    def receive(self) -> dict[str, Any]:
+        """The next batch as a Lambda event."""
+        answer = self.sqs.receive_message(
+            QueueUrl=self.url, MaxNumberOfMessages=10, AttributeNames=["All"]
+        )
+        return {
+            "Records": [
+                {
+                    "messageId": message["MessageId"],
+                    "receiptHandle": message["ReceiptHandle"],
+                    "body": message["Body"],
+                    "attributes": message["Attributes"],
+                }
+                for message in answer.get("Messages", ())
+            ]
+        }
+
+    def consume(self, handle: Callable[[Record], None], **options: Any) -> list[str]:
+        """One batch through the consumer: the bodies it left; the others are deleted."""
+        event = self.receive()
+        queue = VisibilityQueue(self.sqs, self.url)
+        answer = process_batch(event, self._noting(handle), queue=queue, **options)
+        left = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        done = [record for record in event["Records"] if record["messageId"] not in left]
+        if done:  # some of it perhaps deleted already: that is no failure
+            entries = [{"Id": r["messageId"], "ReceiptHandle": r["receiptHandle"]} for r in done]
+            self.sqs.delete_message_batch(QueueUrl=self.url, Entries=entries)
+        return [one["body"] for one in event["Records"] if one["messageId"] in left]
+
+    def _noting(self, handle: Callable[[Record], None]) -> Callable[[Record], None]:
+        def noting(record: Record) -> None:
+            with self.lock:
+                self.handled.append(record.body)
+            handle(record)
+
+        return noting
+
+
+@pytest.fixture
+def line(resources: Resources, sqs: Any) -> Line:
+    return Line(sqs, resources.queue("OutboundQueue"))
+
+
+def succeed(record: Record) -> None:
+    """Every record is fine."""
+
+
+def raising(error: Exception, *bodies: str) -> Callable[[Record], None]:
+    def handle(record: Record) -> None:
+        if record.body in bodies:
+            raise error
+
+    return handle
+
+
+def test_a_record_carries_what_the_event_source_says(line: Line) -> None:
+    line.put("a:1")
+    seen: list[Record] = []
+    line.consume(seen.append)
+    (record,) = seen
+    assert (record.body, record.group_id, record.receive_count) == ("a:1", "a", 1)
+    assert abs(record.sent_at_ms - time.time() * 1000) < 60_000
+    assert "a:1" not in repr(record)
+    assert record.receipt_handle not in repr(record)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_every_group_is_handled_in_its_order(line: Line, workers: int) -> None:
+    line.put("a:1", "b:1", "a:2", "c:1", "b:2", "a:3")
+    assert line.consume(succeed, workers=workers) == []
+    for group in "abc":
+        mine = [body for body in line.handled if body.startswith(group)]
+        assert mine == sorted(mine)
+    assert len(line.handled) == 6
+    assert line.receive() == {"Records": []}
+
+
+def test_a_failure_stops_its_group_and_no_other(line: Line) -> None:
+    line.put("a:1", "a:2", "a:3", "b:1", "b:2")
+    left = line.consume(raising(RetryLater(5_000), "a:2"))
+    assert left == ["a:2", "a:3"]
+    assert sorted(line.handled) == ["a:1", "a:2", "b:1", "b:2"]
+
+
+def test_a_group_that_waits_comes_back_after_its_delay_in_order(line: Line) -> None:
+    line.put("a:1", "a:2", "a:3")
+    line.consume(raising(RetryLater(200), "a:1"))  # rounded up to a second
+    assert line.receive() == {"Records": []}
+    line.handled.clear()
+    assert _consumed_when_ready(line) == []
+    assert line.handled == ["a:1", "a:2", "a:3"]
+
+
+def test_a_waiting_group_lets_other_groups_pass(line: Line) -> None:
+    line.put("a:1", "a:2")
+    line.consume(raising(RetryLater(60_000), "a:1"))
+    line.put("b:1", "a:3")
+    assert line.consume(succeed) == []
+    assert line.handled == ["a:1", "b:1"]
+
+
+def test_groups_run_side_by_side(line: Line) -> None:
+    line.put("a:1", "b:1", "c:1")
+    together = threading.Barrier(3, timeout=5)
+    assert line.consume(lambda record: _wait(together), workers=3) == []
+
+
+def test_a_slow_group_does_not_hold_up_its_neighbours_next_message(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_batch, "GRACE_SECONDS", 0.05)
+    line.put("a:1", "slow:1")
+    neighbour = Line(line.sqs, line.url)
+    goes_on = []
+
+    def handle(record: Record) -> None:
+        if record.body == "slow:1":
+            line.put("a:2", "slow:2")
+            goes_on.append(_consumed_when_ready(neighbour))
+
+    assert line.consume(handle, workers=10) == []
+    assert neighbour.handled == ["a:2"]
+    assert _consumed_when_ready(line) == []
+    assert sorted(line.handled) == ["a:1", "slow:1", "slow:2"]
+
+
+def test_a_quick_batch_costs_no_call_of_its_own() -> None:
+    sqs = Recorder()
+    process_batch(event_of("a:1", "b:1"), succeed, queue=VisibilityQueue(sqs, "u"), workers=2)
+    assert sqs.deleted == []
+
+
+def test_only_what_is_done_is_deleted_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_batch, "GRACE_SECONDS", 0.05)
+    sqs = Recorder()
+
+    def handle(record: Record) -> None:
+        if record.body == "a:2":
+            raise RetryLater(1_000)
+        if record.body == "slow:1":
+            assert sqs.was_deleted.wait(10)
+
+    answer = process_batch(
+        event_of("a:1", "a:2", "slow:1"), handle, queue=VisibilityQueue(sqs, "u"), workers=2
+    )
+
+    assert sqs.deleted == ["handle a:1"]
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "a:2"}]}
+
+
+def test_one_worker_needs_no_threads(line: Line) -> None:
+    line.put("a:1", "b:1")
+    threads: list[int] = []
+    line.consume(lambda record: threads.append(threading.get_ident()))
+    assert threads == [threading.get_ident()] * 2
+
+
+def test_an_unforeseen_error_keeps_the_rest_of_the_group_and_is_logged_without_content(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    line.put("a:secret text", "a:2", "b:1")
+    left = line.consume(raising(KeyError("field"), "a:secret text"))
+    assert left == ["a:secret text", "a:2"]
+    assert line.receive() == {"Records": []}
+    (entry,) = caplog.records
+    assert (entry.levelno, entry.getMessage()) == (logging.ERROR, "record failed")
+    assert entry.exc_info is not None
+    assert "secret text" not in caplog.text
+
+
+def test_a_passing_trouble_is_a_warning_only(line: Line, caplog: pytest.LogCaptureFixture) -> None:
+    line.put("a:1")
+    assert line.consume(raising(UnavailableError("table down"), "a:1")) == ["a:1"]
+    (entry,) = caplog.records
+    assert (entry.levelno, entry.getMessage()) == (logging.WARNING, "record postponed")
+
+
+def test_waiting_is_not_worth_a_log(line: Line, caplog: pytest.LogCaptureFixture) -> None:
+    line.put("a:1")
+    line.consume(raising(RetryLater(1_000), "a:1"))
+    assert not caplog.records
+
+
+def test_what_there_is_no_time_for_is_given_back_at_once_in_order(line: Line) -> None:
+    line.put("a:1", "a:2", "a:3")
+    answers = iter([True, False])
+    left = line.consume(succeed, has_time=lambda: next(answers))
+    assert left == ["a:2", "a:3"]
+    assert line.consume(succeed) == []
+    assert line.handled == ["a:1", "a:2", "a:3"]
+
+
+# -- what the queue is told
+
+
+class Recorder:
+    """An SQS that remembers what it was told, and may refuse visibilities."""
+
+    def __init__(self, failed: list[str] | None = None) -> None:
+        self.failed = failed or []
+        self.told: list[int] = []
+        self.deleted: list[str] = []
+        self.was_deleted = threading.Event()
+
+    def delete_message_batch(self, *, Entries: list[Any], **_: Any) -> Any:  # noqa: N803
+        self.deleted += [entry["ReceiptHandle"] for entry in Entries]
+        self.was_deleted.set()
+        return {}
+
+    def change_message_visibility_batch(self, *, Entries: list[Any], **_: Any) -> Any:  # noqa: N803
+        self.told += [entry["VisibilityTimeout"] for entry in Entries]
+        return {"Failed": [{"Id": one} for one in self.failed]}
+
+
+def event_of(*bodies: str, receive_count: int = 1) -> dict[str, Any]:
+    attributes = {"ApproximateReceiveCount": str(receive_count), "SentTimestamp": "1"}
+    return {
+        "Records": [
+            {
+                "messageId": body,
+                "receiptHandle": f"handle {body}",
+                "body": body,
+                "attributes": {**attributes, "MessageGroupId": body.partition(":")[0]},
+            }
+            for body in bodies
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("delay_ms", "seconds"),
+    [(1, 1), (1_000, 1), (1_001, 2), (61_000, 61), (10**9, LONGEST_DELAY_SECONDS)],
+)
+def test_a_delay_is_rounded_up_and_within_what_sqs_takes(delay_ms: int, seconds: int) -> None:
+    sqs = Recorder()
+    handle = raising(RetryLater(delay_ms), "a:1")
+    process_batch(event_of("a:1", "a:2"), handle, queue=VisibilityQueue(sqs, "url"))
+    assert sqs.told == [seconds, seconds]
+
+
+def test_the_pause_after_failures_grows_and_ends() -> None:
+    told = []
+    for receive_count in (1, 2, 3, 4, 5, 6, 100):
+        sqs = Recorder()
+        event = event_of("a:1", receive_count=receive_count)
+        process_batch(event, raising(KeyError(), "a:1"), queue=VisibilityQueue(sqs, "url"))
+        told += sqs.told
+    assert told == [5, 15, 30, 60, 120, 120, 120]
+
+
+def test_a_refused_change_of_visibility_fails_nothing_else(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sqs = Recorder(failed=["0"])
+    handle = raising(RetryLater(1_000), "a:1")
+    answer = process_batch(event_of("a:1", "b:1"), handle, queue=VisibilityQueue(sqs, "url"))
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "a:1"}]}
+    assert [entry.getMessage() for entry in caplog.records] == ["visibility not changed"]
+
+
+def test_more_records_than_one_call_takes_are_all_delayed() -> None:
+    sqs = Recorder()
+    bodies = [f"a:{number}" for number in range(23)]
+    handle = raising(RetryLater(1_000), "a:0")
+    process_batch(event_of(*bodies), handle, queue=VisibilityQueue(sqs, "url"))
+    assert len(sqs.told) == 23
+
+
+def _wait(barrier: threading.Barrier) -> None:
+    barrier.wait()
+
+
+def _consumed_when_ready(line: Line) -> list[str]:
+    """The next batch that is not empty."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        left = line.consume(succeed)
+        if line.handled:
+            return left
+        time.sleep(0.05)
+    raise AssertionError("nothing came back")

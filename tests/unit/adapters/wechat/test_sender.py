@@ -1,0 +1,189 @@
+"""From our content to WeChat's message, and from what WeChat does to one of three outcomes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from wechat_kf.adapters.wechat.account_media import WeChatMedia
+from wechat_kf.adapters.wechat.account_quota import WeChatQuota
+from wechat_kf.adapters.wechat.sender import WeChatSender, wechat_message
+from wechat_kf.adapters.wechat.typing_state import WeChatTyping
+from wechat_kf.domain.messages.message import NotSent, OutboundMessage, Sent, Unknown, Wait
+from wechat_kf.errors import UnavailableError
+from wechat_kf.wechat import operations
+from wechat_kf.wechat.client import TypingResult
+from wechat_kf.wechat.codes import ERROR_CODES
+from wechat_kf.wechat.diagnostics import Quota, RateLimit
+from wechat_kf.wechat.errors import (
+    InvalidInputError,
+    MalformedReplyError,
+    TransportError,
+    api_error,
+)
+from wechat_kf.wechat.media import UploadedMedia
+from wechat_kf.wechat.messages import Image, Link, Menu, MenuItem, MiniProgramPage, Text
+
+OPERATION = operations.SEND_AS_SUB_MERCHANT
+
+
+class FakeClient:
+    """The WeChat client: remembers the call, and answers or raises as told."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer
+        self.calls: list[tuple[Any, ...]] = []
+
+    def _answered(self, *call: Any) -> Any:
+        self.calls.append(call)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def send(self, openid: str, message: Any, **options: Any) -> Any:
+        return self._answered(openid, message, options)
+
+    def typing(self, openid: str, command: str, *, business_id: str) -> Any:
+        return self._answered(openid, str(command), business_id)
+
+    def upload_image(self, data: bytes) -> Any:
+        return self._answered(data)
+
+    def quota(self, path: str) -> Any:
+        return self._answered(path)
+
+
+def message(**content: Any) -> OutboundMessage:
+    given = content or {"type": "text", "text": "您好"}
+    return OutboundMessage("m1", "42", "buyer", given, "d", 1, 2)
+
+
+def outcome_of(fault: Exception) -> Sent | NotSent | Unknown:
+    return WeChatSender(FakeClient(fault)).send(message())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"type": "text", "text": "您好"}, Text("您好")),
+        ({"type": "image", "media_id": "m"}, Image("m")),
+        (
+            {"type": "link", "title": "t", "description": "d", "url": "u", "thumb_url": "p"},
+            Link(title="t", description="d", url="u", thumb_url="p"),
+        ),
+        (
+            {"type": "mini_program_page", "title": "t", "page_path": "p", "thumb_media_id": "m"},
+            MiniProgramPage(title="t", page_path="p", thumb_media_id="m"),
+        ),
+        (
+            {"type": "menu", "head": "h", "items": [{"id": "1", "content": "c"}]},
+            Menu(items=(MenuItem("1", "c"),), head_content="h"),
+        ),
+    ],
+)
+def test_every_content_has_its_message(content: dict[str, Any], expected: Any) -> None:
+    assert wechat_message(content) == expected
+
+
+@pytest.mark.parametrize("content", [{}, {"type": "voice"}, {"type": None}])
+def test_other_contents_are_refused(content: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError):
+        wechat_message(content)
+
+
+def test_a_send_names_buyer_merchant_and_who_wrote_it() -> None:
+    client = FakeClient()
+    sent = message(type="text", text="您好", ai_generated=True)
+    assert WeChatSender(client).send(sent) == Sent()  # type: ignore[arg-type]
+    assert client.calls == [("buyer", Text("您好"), {"business_id": "42", "ai_generated": True})]
+
+
+WAITING = {
+    -1: Wait.RISKY,
+    40001: Wait.SHORT,
+    40014: Wait.SHORT,
+    41001: Wait.SHORT,
+    42001: Wait.SHORT,
+    45009: Wait.QUOTA,
+    45011: Wait.NEXT_MINUTE,
+}
+
+
+@pytest.mark.parametrize("errcode", sorted(ERROR_CODES))
+def test_every_documented_refusal_is_final_or_waits_as_it_should(errcode: int) -> None:
+    outcome = outcome_of(api_error(errcode, "no rid: 6a-1b-2c", OPERATION))
+    if errcode == 4:
+        assert isinstance(outcome, Unknown)
+        return
+    assert isinstance(outcome, NotSent)
+    assert outcome.wait == WAITING.get(errcode)
+    assert outcome.failure.errcode == errcode
+    assert outcome.failure.rid == "6a-1b-2c"
+    assert outcome.failure.code == ERROR_CODES[errcode].name
+
+
+def test_an_undocumented_refusal_is_final() -> None:
+    outcome = outcome_of(api_error(99999, "?", OPERATION))
+    assert isinstance(outcome, NotSent)
+    assert (outcome.wait, outcome.failure.code) == (None, "unknown_wechat_error")
+
+
+def test_no_connection_is_certainly_not_sent() -> None:
+    outcome = outcome_of(TransportError(OPERATION, sent="never", reason="refused"))
+    assert isinstance(outcome, NotSent)
+    assert outcome.wait is Wait.SHORT
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        TransportError(OPERATION, sent="perhaps", reason="timeout"),
+        MalformedReplyError(OPERATION, "no JSON", http_status=502),
+    ],
+)
+def test_a_broken_answer_is_unknown(fault: Exception) -> None:
+    assert isinstance(outcome_of(fault), Unknown)
+
+
+def test_without_a_token_nothing_was_sent() -> None:
+    outcome = outcome_of(UnavailableError("no access token can be had now"))
+    assert isinstance(outcome, NotSent)
+    assert (outcome.wait, outcome.failure.code) == (Wait.SHORT, "temporarily_unavailable")
+
+
+def test_what_the_client_refuses_fails_for_good() -> None:
+    outcome = outcome_of(InvalidInputError("message", "must not be a menu: allow_menu is off"))
+    assert isinstance(outcome, NotSent)
+    assert outcome.wait is None
+
+
+def test_no_failure_repeats_what_was_written() -> None:
+    outcome = outcome_of(api_error(45002, "content size out of limit: 您好", OPERATION))
+    assert "您好" not in str(outcome)
+
+
+@pytest.mark.parametrize(("shown", "command"), [(True, "Typing"), (False, "CancelTyping")])
+def test_typing_speaks_wechats_words(shown: bool, command: str) -> None:
+    client = FakeClient(TypingResult.ALREADY)
+    assert WeChatTyping(client)("42", "buyer", shown) == "already"  # type: ignore[arg-type]
+    assert client.calls == [("buyer", command, "42")]
+
+
+def test_media_lives_in_milliseconds() -> None:
+    media = WeChatMedia(FakeClient(UploadedMedia("m", 1_767_225_600)))  # type: ignore[arg-type]
+    assert media.upload(b"png").expires_at == 1_767_225_600_000
+
+
+def test_quota_is_read_for_every_api_this_stack_calls() -> None:
+    client = FakeClient(Quota(500, 20, 480, RateLimit(10, 60)))
+    quotas = WeChatQuota(client, "/cgi-bin/message/custom/business/send").quotas()  # type: ignore[arg-type]
+    assert [call[0] for call in client.calls] == [quota.path for quota in quotas]
+    first = quotas[0]
+    assert (first.api, first.remaining, first.per_period) == ("send", 480, 10)
+
+
+def test_a_quota_wechat_does_not_tell_is_named() -> None:
+    refusal = api_error(76022, "", operations.QUOTA)
+    quotas = WeChatQuota(FakeClient(refusal), "/send").quotas()  # type: ignore[arg-type]
+    assert {quota.error for quota in quotas} == {"api_path_not_permitted"}

@@ -1,0 +1,132 @@
+"""The OpenAPI document: generated, whole, and true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from tools.docs import openapi
+from tools.docs.api_page import ERRORS, operations
+from tools.docs.template_file import read_template
+from wechat_kf.adapters.aws.broadcasts_table import LEAST_DAYS
+from wechat_kf.adapters.aws.messages_table import RECORD_DAYS
+from wechat_kf.api.responses import ERROR_CODES
+
+API = openapi.document()
+OPERATIONS = {f"{method} {path}": found for path, method, found in operations(API)}
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if "$ref" in node:
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def routes_of_template() -> set[str]:
+    """`METHOD path` of every HTTP event in the template."""
+
+    return {
+        f"{event['Properties']['Method'].upper()} {event['Properties']['Path']}"
+        for resource in read_template()["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+        for event in resource["Properties"].get("Events", {}).values()
+        if event["Type"] == "HttpApi" and "Path" in event["Properties"]
+    }
+
+
+def test_no_generated_file_is_stale() -> None:
+    assert openapi.stale() == [], "run `make docs`"
+
+
+def test_the_document_and_the_template_have_the_same_routes() -> None:
+    assert set(OPERATIONS) == routes_of_template()
+
+
+def test_it_is_openapi_3_1() -> None:
+    assert API["openapi"].startswith("3.1.")
+    assert API["info"]["version"]
+
+
+def test_every_reference_leads_somewhere() -> None:
+    for reference in set(references(API)):
+        where, _, name = reference.rpartition("/")
+        assert where == "#/components/schemas"
+        assert name in API["components"]["schemas"], name
+
+
+def test_operation_ids_are_unique() -> None:
+    ids = [operation["operationId"] for operation in OPERATIONS.values()]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("route", OPERATIONS)
+def test_every_operation_tells_its_success_and_its_problems(route: str) -> None:
+    responses = OPERATIONS[route]["responses"]
+    assert any(status.startswith("2") for status in responses)
+    assert "Validation Error" not in str(responses)  # Powertools' default; that is a 400 here
+    assert OPERATIONS[route]["summary"]
+    if not route.endswith("/wechat/push"):
+        assert "application/problem+json" in responses["default"]["content"]
+
+
+@pytest.mark.parametrize("route", OPERATIONS)
+def test_a_key_that_is_used_again_is_a_422_where_there_are_keys(route: str) -> None:
+    parameters = {found["name"] for found in OPERATIONS[route].get("parameters", [])}
+    assert ("idempotency-key" in parameters) == ("422" in OPERATIONS[route]["responses"])
+
+
+def test_every_code_stands_at_the_status_it_comes_with() -> None:
+    own = API["components"][ERRORS]["own"]
+    for operation in OPERATIONS.values():
+        for status, response in operation["responses"].items():
+            for code in response.get(ERROR_CODES, []):
+                assert status in (str(own[code]["status"]), "default"), code
+
+
+def test_a_resource_lives_as_long_as_the_idempotency_key_promises() -> None:
+    (told,) = {
+        parameter["description"]
+        for operation in OPERATIONS.values()
+        for parameter in operation.get("parameters", [])
+        if parameter["name"] == "idempotency-key"
+    }
+    assert f"or {RECORD_DAYS} days" in told
+    assert RECORD_DAYS == LEAST_DAYS
+
+
+def test_only_wechats_own_path_is_open() -> None:
+    assert API["security"] == [{"sigv4": []}]
+    unsigned = {route for route, operation in OPERATIONS.items() if operation.get("security") == []}
+    assert unsigned == {"GET /wechat/push", "POST /wechat/push"}
+
+
+def examples() -> Iterator[Any]:
+    for name, schema in API["components"]["schemas"].items():
+        for example in schema.get("examples", []):
+            yield pytest.param({"$ref": f"#/components/schemas/{name}"}, example, id=name)
+        for field, rule in schema.get("properties", {}).items():
+            for example in rule.get("examples", []):
+                yield pytest.param(rule, example, id=f"{name}.{field}")
+    for route, operation in OPERATIONS.items():
+        for parameter in operation.get("parameters", []):
+            for example in parameter["schema"].get("examples", []):
+                yield pytest.param(parameter["schema"], example, id=f"{route} {parameter['name']}")
+
+
+@pytest.mark.parametrize(("schema", "example"), [*examples()])
+def test_every_example_is_valid(schema: dict[str, Any], example: Any) -> None:
+    rooted = {**schema, "components": API["components"]}
+    Draft202012Validator(rooted).validate(example)
+
+
+def test_every_schema_is_a_schema() -> None:
+    for schema in API["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)

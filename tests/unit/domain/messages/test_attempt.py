@@ -1,0 +1,534 @@
+"""Accept, attempt, retry: against the store in memory and a WeChat that does as it is told."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fakes import FakeClock, InMemoryMessages, RecordingEvents, RecordingOutbound
+from wechat_kf.domain.clock import MINUTE, SECOND
+from wechat_kf.domain.messages.attempt import CLAIM_MS, Acceptance, Attempt, RetryLater
+from wechat_kf.domain.messages.message import (
+    Failure,
+    Guarantee,
+    NotSent,
+    OutboundMessage,
+    Outcome,
+    SendRequest,
+    Sent,
+    Status,
+    Unknown,
+    Wait,
+)
+from wechat_kf.domain.messages.sweeper import NoSender, Sweeper
+from wechat_kf.errors import (
+    ConflictError,
+    IdempotencyKeyReusedError,
+    NotFoundError,
+    UnavailableError,
+)
+
+APP_ID = "wx0123456789abcdef"
+CLOSED = NotSent(Failure("window_closed", "closed", 45015))
+BUSY = NotSent(Failure("system_busy", "busy", -1), Wait.RISKY)
+UNREACHABLE = NotSent(Failure("wechat_unreachable", "no connection"), Wait.SHORT)
+MINUTE_LIMIT = NotSent(Failure("called_too_often", "limit", 45011), Wait.NEXT_MINUTE)
+QUOTA = NotSent(Failure("daily_quota_used_up", "quota", 45009), Wait.QUOTA)
+CUT = Unknown(Failure("wechat_did_not_answer", "no answer"))
+
+
+class WorkerKilled(BaseException):
+    """The process ends here; nothing after it runs."""
+
+
+@dataclass
+class ScriptedWeChat:
+    """`MessageSender`: answers as scripted (then always Sent); an exception ends the worker."""
+
+    script: list[Outcome | BaseException] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+
+    def send(self, message: OutboundMessage) -> Outcome:
+        self.calls.append(message.message_id)
+        answer = self.script.pop(0) if self.script else Sent()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+@dataclass
+class Desk:
+    """Everything around a message, in memory."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    events: RecordingEvents = field(default_factory=RecordingEvents)
+    queue: RecordingOutbound = field(default_factory=RecordingOutbound)
+    wechat: ScriptedWeChat = field(default_factory=ScriptedWeChat)
+    retention_days: int = 30
+
+    def __post_init__(self) -> None:
+        self.store = InMemoryMessages(self.retention_days, self.clock)
+        self.reports: list[Status] = []
+        self.acceptance = Acceptance(self.store, self.queue, self.clock, 15 * MINUTE)
+        self.worker = self.new_worker()
+        self.sweeper = Sweeper(
+            self.store,
+            self.queue,
+            Attempt(self.store, NoSender(), self.events, self.clock, APP_ID),
+        )
+
+    def new_worker(self) -> Attempt:
+        return Attempt(
+            self.store,
+            self.wechat,
+            self.events,
+            self.clock,
+            APP_ID,
+            report=lambda message, _: self.reports.append(message.status),
+        )
+
+    def accept(self, **fields: Any) -> OutboundMessage:
+        known: dict[str, Any] = {
+            "business_id": "42",
+            "openid": "buyer",
+            "content": {"type": "text", "text": "您好"},
+        }
+        return self.acceptance.accept(SendRequest(**{**known, **fields}))
+
+    def attempt(self, message: OutboundMessage) -> int | None:
+        """One hand-out of the queue; the delay until the next one, None when it is done."""
+        try:
+            self.worker.attempt(message.business_id, message.message_id)
+        except RetryLater as later:
+            return later.delay_ms
+        return None
+
+    def now(self, message: OutboundMessage) -> OutboundMessage:
+        return self.acceptance.get(message.business_id, message.message_id)
+
+    @property
+    def told(self) -> list[str]:
+        return [str(event.data["status"]) for event in self.events.events.values()]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+# -- acceptance
+
+
+def test_accepted_means_stored_and_in_line(desk: Desk) -> None:
+    message = desk.accept()
+    assert message.status is Status.QUEUED
+    assert desk.now(message) == message
+    assert desk.queue.messages == [("42", message.message_id)]
+
+
+def test_the_same_key_and_body_answer_with_the_same_message_once_in_line(desk: Desk) -> None:
+    first = desk.accept(idempotency_key="k")
+    assert desk.accept(idempotency_key="k") == first
+    assert len(desk.queue.messages) == 1
+
+
+def test_the_same_key_with_another_body_is_refused(desk: Desk) -> None:
+    desk.accept(idempotency_key="k")
+    with pytest.raises(IdempotencyKeyReusedError):
+        desk.accept(idempotency_key="k", openid="somebody")
+
+
+def test_when_the_queue_is_down_the_callers_repeat_puts_it_in_line(desk: Desk) -> None:
+    desk.queue.down = True
+    with pytest.raises(UnavailableError):
+        desk.accept(idempotency_key="k")
+    desk.queue.down = False
+    message = desk.accept(idempotency_key="k")
+    assert message.status is Status.QUEUED
+    assert desk.queue.messages == [("42", message.message_id)]
+
+
+# -- attempts
+
+
+def test_a_send_is_one_call_one_event_and_done(desk: Desk) -> None:
+    message = desk.accept()
+    assert desk.attempt(message) is None
+    assert desk.now(message).status is Status.SENT
+    assert desk.now(message).attempts == 1
+    assert (desk.wechat.calls, desk.told, desk.reports) == (
+        [message.message_id],
+        ["sent"],
+        [Status.SENT],
+    )
+
+
+def test_a_settled_message_that_comes_again_is_not_sent_again(desk: Desk) -> None:
+    message = desk.accept()
+    desk.attempt(message)
+    assert desk.attempt(message) is None
+    assert len(desk.wechat.calls) == 1
+    assert desk.told == ["sent"]  # told again under the same id
+
+
+def test_an_event_lost_in_a_crash_is_told_when_the_message_comes_again(desk: Desk) -> None:
+    message = desk.accept()
+    desk.events.down = True
+    with pytest.raises(UnavailableError):
+        desk.attempt(message)
+    desk.events.down = False
+    assert desk.attempt(message) is None
+    assert (desk.told, len(desk.wechat.calls)) == (["sent"], 1)
+
+
+def test_nothing_is_sent_for_a_message_that_does_not_exist(desk: Desk) -> None:
+    desk.worker.attempt("42", "0" * 32)
+    assert desk.wechat.calls == []
+
+
+def test_a_refusal_for_good_fails_with_wechats_reason(desk: Desk) -> None:
+    desk.wechat.script = [CLOSED]
+    message = desk.accept()
+    assert desk.attempt(message) is None
+    assert desk.now(message).failure == CLOSED.failure
+    assert desk.told == ["failed"]
+
+
+def test_a_transient_refusal_waits_and_is_tried_again(desk: Desk) -> None:
+    desk.wechat.script = [UNREACHABLE, UNREACHABLE]
+    message = desk.accept()
+    assert desk.attempt(message) == SECOND
+    assert desk.now(message).status is Status.QUEUED
+    assert desk.told == []
+    assert desk.attempt(message) == 2 * SECOND
+    assert desk.attempt(message) is None
+    assert (desk.now(message).status, desk.now(message).attempts) == (Status.SENT, 3)
+
+
+def test_a_wait_never_reaches_beyond_the_age_limit(desk: Desk) -> None:
+    desk.wechat.script = [QUOTA]
+    message = desk.accept()
+    desk.clock.advance(15 * MINUTE - 20 * SECOND)
+    assert desk.attempt(message) == 20 * SECOND
+
+
+def test_too_old_in_line_fails_without_a_call(desk: Desk) -> None:
+    message = desk.accept()
+    desk.clock.advance(15 * MINUTE)
+    assert desk.attempt(message) is None
+    failure = desk.now(message).failure
+    assert failure is not None
+    assert (failure.code, desk.wechat.calls, desk.told) == ("expired", [], ["failed"])
+
+
+def test_an_unknown_outcome_is_never_sent_again_silently(desk: Desk) -> None:
+    desk.wechat.script = [CUT]
+    message = desk.accept()
+    assert desk.attempt(message) is None
+    assert desk.attempt(message) is None
+    assert (desk.now(message).status, len(desk.wechat.calls)) == (Status.UNKNOWN, 1)
+    assert desk.told == ["unknown"]
+
+
+def test_at_least_once_prefers_the_duplicate(desk: Desk) -> None:
+    desk.wechat.script = [CUT]
+    message = desk.accept(guarantee=Guarantee.AT_LEAST_ONCE)
+    assert desk.attempt(message) == SECOND
+    assert desk.attempt(message) is None
+    assert (desk.now(message).status, len(desk.wechat.calls)) == (Status.SENT, 2)
+
+
+def test_two_workers_with_the_same_message_send_once(desk: Desk) -> None:
+    message = desk.accept()
+    desk.store.claim("42", message.message_id, now=desk.clock(), until=desk.clock() + CLAIM_MS)
+    assert desk.attempt(message) == CLAIM_MS
+    assert desk.wechat.calls == []
+
+
+def test_a_worker_killed_while_sending_leaves_unknown(desk: Desk) -> None:
+    desk.wechat.script = [WorkerKilled()]
+    message = desk.accept()
+    with pytest.raises(WorkerKilled):
+        desk.attempt(message)
+    assert desk.now(message).status is Status.SENDING
+    desk.clock.advance(CLAIM_MS)
+    assert desk.attempt(message) is None
+    assert (desk.now(message).status, len(desk.wechat.calls)) == (Status.UNKNOWN, 1)
+    assert desk.told == ["unknown"]
+
+
+def test_a_worker_killed_while_sending_at_least_once_is_followed_by_another(desk: Desk) -> None:
+    desk.wechat.script = [WorkerKilled()]
+    message = desk.accept(guarantee=Guarantee.AT_LEAST_ONCE)
+    with pytest.raises(WorkerKilled):
+        desk.attempt(message)
+    desk.clock.advance(CLAIM_MS)
+    delay = desk.attempt(message)
+    assert delay == SECOND
+    assert desk.attempt(message) is None
+    assert (desk.now(message).status, len(desk.wechat.calls)) == (Status.SENT, 2)
+
+
+def test_a_worker_slower_than_its_claim_leaves_the_word_to_its_successor(desk: Desk) -> None:
+    message = desk.accept()
+
+    @dataclass
+    class SlowWeChat:
+        def send(self, _: OutboundMessage) -> Outcome:
+            desk.clock.advance(CLAIM_MS)
+            desk.attempt(message)  # another worker takes over meanwhile
+            return Sent()
+
+    slow = Attempt(desk.store, SlowWeChat(), desk.events, desk.clock, APP_ID)
+    with pytest.raises(RetryLater):
+        slow.attempt("42", message.message_id)
+    assert desk.now(message).status is Status.UNKNOWN
+    assert desk.told == ["unknown"]
+
+
+# -- limits of the whole account
+
+
+@pytest.mark.parametrize(("limit", "length"), [(MINUTE_LIMIT, 61 * SECOND), (QUOTA, 2 * MINUTE)])
+def test_a_limit_stops_the_workers_other_calls_until_it_is_over(
+    desk: Desk, limit: NotSent, length: int
+) -> None:
+    desk.wechat.script = [limit]
+    first, second = desk.accept(openid="one"), desk.accept(openid="two")
+    assert desk.attempt(first) is not None
+    assert desk.attempt(second) == length
+    assert desk.now(second).attempts == 0  # not even claimed: no write was spent
+    assert len(desk.wechat.calls) == 1
+    desk.clock.advance(length)
+    assert desk.attempt(second) is None
+    assert desk.now(second).status is Status.SENT
+
+
+def test_an_ordinary_refusal_stops_nobody_else(desk: Desk) -> None:
+    desk.wechat.script = [BUSY]
+    first, second = desk.accept(openid="one"), desk.accept(openid="two")
+    desk.attempt(first)
+    assert desk.attempt(second) is None
+
+
+def test_messages_grow_too_old_while_the_quota_is_used_up(desk: Desk) -> None:
+    desk.wechat.script = [QUOTA] * 100
+    message = desk.accept()
+    while (delay := desk.attempt(message)) is not None:
+        desk.clock.advance(delay)
+    failure = desk.now(message).failure
+    assert failure is not None
+    assert (failure.code, failure.errcode) == ("expired", 45009)
+    assert len(desk.wechat.calls) <= 8
+
+
+# -- a caller's retry
+
+
+@pytest.mark.parametrize("outcome", [CLOSED, CUT])
+def test_a_failed_or_unknown_message_is_sent_again_on_request(desk: Desk, outcome: Outcome) -> None:
+    desk.wechat.script = [outcome]
+    message = desk.accept()
+    desk.attempt(message)
+    desk.clock.advance(20 * MINUTE)
+    again = desk.acceptance.retry("42", message.message_id)
+    assert (again.status, again.attempts) == (Status.QUEUED, 1)
+    assert again.expires_at == desk.clock() + 15 * MINUTE
+    assert desk.queue.messages == [("42", message.message_id)] * 2
+    assert desk.attempt(message) is None
+    assert (desk.now(message).status, desk.now(message).attempts) == (Status.SENT, 2)
+    assert desk.told[-1] == "sent"
+
+
+def test_the_second_failure_is_another_event(desk: Desk) -> None:
+    desk.wechat.script = [CLOSED, CLOSED]
+    message = desk.accept()
+    desk.attempt(message)
+    desk.acceptance.retry("42", message.message_id)
+    desk.attempt(message)
+    assert desk.told == ["failed", "failed"]
+
+
+def test_what_was_unknown_is_not_called_failed_after_a_retry(desk: Desk) -> None:
+    desk.wechat.script = [CUT, CLOSED]
+    message = desk.accept()
+    desk.attempt(message)
+    desk.acceptance.retry("42", message.message_id)
+    desk.attempt(message)
+    assert desk.now(message).status is Status.UNKNOWN
+
+
+def test_only_failed_and_unknown_messages_are_retried(desk: Desk) -> None:
+    message = desk.accept()
+    with pytest.raises(ConflictError):
+        desk.acceptance.retry("42", message.message_id)
+    desk.attempt(message)
+    with pytest.raises(ConflictError):
+        desk.acceptance.retry("42", message.message_id)
+    with pytest.raises(NotFoundError):
+        desk.acceptance.retry("42", "0" * 32)
+
+
+def test_a_retry_cut_short_by_a_crash_can_be_repeated(desk: Desk) -> None:
+    desk.wechat.script = [CLOSED]
+    message = desk.accept()
+    desk.attempt(message)
+    desk.queue.down = True
+    with pytest.raises(UnavailableError):
+        desk.acceptance.retry("42", message.message_id)
+    desk.queue.down = False
+    assert desk.acceptance.retry("42", message.message_id).status is Status.QUEUED
+    assert len(desk.queue.messages) == 2
+
+
+def test_a_message_whose_text_is_not_kept_cannot_be_retried() -> None:
+    desk = Desk(retention_days=0, wechat=ScriptedWeChat([CLOSED]))
+    message = desk.accept()
+    desk.attempt(message)
+    with pytest.raises(ConflictError, match="not kept"):
+        desk.acceptance.retry("42", message.message_id)
+
+
+# -- the sweeper
+
+
+def test_the_sweeper_queues_what_was_accepted_and_forgotten(desk: Desk) -> None:
+    desk.queue.down = True
+    with pytest.raises(UnavailableError):
+        desk.accept(idempotency_key="k")
+    desk.queue.down = False
+    assert desk.sweeper.sweep() == {}  # it may still be in somebody's hands
+    desk.clock.advance(MINUTE)
+    assert desk.sweeper.sweep() == {"accepted": 1}
+    assert len(desk.queue.messages) == 1
+    assert desk.sweeper.sweep() == {}
+
+
+def test_the_sweeper_marks_an_abandoned_claim_as_unknown_and_says_so(desk: Desk) -> None:
+    message = desk.accept()
+    desk.store.claim("42", message.message_id, now=desk.clock(), until=desk.clock() + CLAIM_MS)
+    desk.clock.advance(CLAIM_MS - 1)
+    assert desk.sweeper.sweep() == {}
+    desk.clock.advance(1)
+    assert desk.sweeper.sweep() == {"sending": 1}
+    assert desk.now(message).status is Status.UNKNOWN
+    assert desk.told == ["unknown"]
+    assert desk.sweeper.sweep() == {}
+
+
+def test_the_sweeper_gives_an_abandoned_at_least_once_message_back(desk: Desk) -> None:
+    message = desk.accept(guarantee=Guarantee.AT_LEAST_ONCE)
+    desk.store.claim("42", message.message_id, now=desk.clock(), until=desk.clock() + CLAIM_MS)
+    desk.clock.advance(CLAIM_MS)
+    desk.sweeper.sweep()
+    assert desk.now(message).status is Status.QUEUED
+    assert desk.attempt(message) is None
+    assert desk.now(message).status is Status.SENT
+
+
+def test_the_sweeper_fails_what_lost_its_place_in_the_queue(desk: Desk) -> None:
+    message = desk.accept()
+    desk.clock.advance(15 * MINUTE)
+    assert desk.sweeper.sweep() == {"queued": 1}
+    failure = desk.now(message).failure
+    assert failure is not None
+    assert (failure.code, desk.told) == ("expired", ["failed"])
+
+
+def test_the_sweeper_never_sends(desk: Desk) -> None:
+    for setup in (Guarantee.AT_MOST_ONCE, Guarantee.AT_LEAST_ONCE):
+        message = desk.accept(guarantee=setup)
+        desk.store.claim("42", message.message_id, now=desk.clock(), until=desk.clock() + 1)
+    desk.clock.advance(20 * MINUTE)
+    for _ in range(3):
+        desk.sweeper.sweep()
+    assert desk.wechat.calls == []
+
+
+def test_two_sweepers_at_once_do_what_one_does(desk: Desk) -> None:
+    """Both have read the list of the overdue before either repairs."""
+    message = desk.accept()
+    desk.store.claim("42", message.message_id, now=desk.clock(), until=desk.clock() + CLAIM_MS)
+    desk.clock.advance(CLAIM_MS)
+
+    class LateReader(InMemoryMessages):
+        def overdue(self, *, now: int, limit: int) -> list[tuple[str, str]]:
+            return [("42", message.message_id)]
+
+    late = LateReader(30, desk.clock)
+    late.__dict__.update(desk.store.__dict__)  # the same rows, a list that is out of date
+    desk.sweeper.sweep()
+    second = Sweeper(late, desk.queue, desk.sweeper.settler)
+    assert second.sweep() == {}
+    assert (desk.now(message).status, desk.told) == (Status.UNKNOWN, ["unknown"])
+
+
+# -- any history
+
+
+OUTCOMES: dict[str, Callable[[], Outcome | BaseException]] = {
+    "sent": Sent,
+    "closed": lambda: CLOSED,
+    "busy": lambda: BUSY,
+    "unreachable": lambda: UNREACHABLE,
+    "minute": lambda: MINUTE_LIMIT,
+    "quota": lambda: QUOTA,
+    "cut": lambda: CUT,
+    "killed": WorkerKilled,
+}
+STEPS = st.lists(
+    st.one_of(
+        st.sampled_from([*OUTCOMES]),
+        st.sampled_from(["sweep", "again", "new worker"]),
+        st.integers(0, 5 * MINUTE),
+    ),
+    max_size=25,
+)
+
+
+@given(steps=STEPS, guarantee=st.sampled_from(Guarantee))
+def test_any_history_ends_in_one_true_state(steps: list[Any], guarantee: Guarantee) -> None:
+    """Faults, kills, sweeps and repeats in any order: one final state, which is the truth."""
+    desk = Desk()
+    message = desk.accept(guarantee=guarantee)
+    perhaps_delivered = 0
+
+    def hand_out(outcome: str) -> None:
+        nonlocal perhaps_delivered
+        desk.wechat.script = [OUTCOMES[outcome]()]
+        before = len(desk.wechat.calls)
+        try:
+            desk.attempt(message)
+        except WorkerKilled:
+            desk.worker = desk.new_worker()
+        if len(desk.wechat.calls) > before and outcome in ("sent", "cut", "killed"):
+            perhaps_delivered += 1
+
+    for step in steps:
+        if isinstance(step, int):
+            desk.clock.advance(step)
+        elif step == "sweep":
+            desk.sweeper.sweep()
+        elif step == "new worker":
+            desk.worker = desk.new_worker()
+        elif step == "again":
+            hand_out("sent") if desk.now(message).status.settled else None
+        else:
+            hand_out(step)
+
+    for _ in range(20):  # the queue goes on handing it out until it is settled
+        desk.clock.advance(2 * MINUTE)
+        hand_out("closed")
+    final = desk.now(message)
+    assert final.status.settled
+    if guarantee is Guarantee.AT_MOST_ONCE:
+        assert perhaps_delivered <= 1
+    if final.status is Status.FAILED:
+        assert perhaps_delivered == 0
+    if final.status in (Status.SENT, Status.UNKNOWN):
+        assert perhaps_delivered >= 1
+    assert set(desk.told) == {str(final.status)}
+    assert len(desk.events.events) == 1

@@ -1,0 +1,225 @@
+"""What callers do with subscriptions."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+
+import pytest
+
+from tests.fakes import FakeClock, InMemorySubscriptions, RecordingDeliveries
+from wechat_kf.domain.clock import DAY
+from wechat_kf.domain.events import ANY_MERCHANT, MAIN_ACCOUNT, EventType
+from wechat_kf.domain.subscriptions.circuit import CLOSED, Circuit
+from wechat_kf.domain.subscriptions.delivery import Delivery
+from wechat_kf.domain.subscriptions.management import MOST_PER_MERCHANT, Subscriptions, new_secret
+from wechat_kf.domain.subscriptions.subscription import (
+    Subscription,
+    SubscriptionStatus,
+    Target,
+    TargetType,
+)
+from wechat_kf.errors import ConflictError, NotFoundError
+
+WEBHOOK = Target(TargetType.WEBHOOK, "https://shop.example.com/hook")
+BUS = Target(TargetType.EVENT_BUS, "our-bus")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def store() -> InMemorySubscriptions:
+    return InMemorySubscriptions()
+
+
+@pytest.fixture
+def line() -> RecordingDeliveries:
+    return RecordingDeliveries()
+
+
+@pytest.fixture
+def subscriptions(
+    store: InMemorySubscriptions, line: RecordingDeliveries, clock: FakeClock
+) -> Subscriptions:
+    return Subscriptions(store, line, clock, app_id="wx1")
+
+
+def test_a_new_webhook_is_active_and_has_a_secret_of_its_own(subscriptions: Subscriptions) -> None:
+    first = subscriptions.create("42", WEBHOOK)
+    second = subscriptions.create("43", WEBHOOK)
+    assert first.status is SubscriptionStatus.ACTIVE
+    assert first.secrets != second.secrets
+    assert first.subscription_id != second.subscription_id
+    assert subscriptions.get("42", first.subscription_id) == first
+
+
+def test_a_secret_is_32_random_bytes_in_the_form_of_standard_webhooks() -> None:
+    secret = new_secret()
+    assert secret.startswith("whsec_")
+    assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 32
+    assert secret != new_secret()
+
+
+def test_only_webhooks_have_a_secret(subscriptions: Subscriptions) -> None:
+    bus = subscriptions.create("42", BUS)
+    assert bus.secrets == ()
+    with pytest.raises(ConflictError):
+        subscriptions.rotate_secret("42", bus.subscription_id)
+
+
+def test_a_target_is_subscribed_once_per_merchant(subscriptions: Subscriptions) -> None:
+    first = subscriptions.create("42", WEBHOOK)
+    with pytest.raises(ConflictError) as conflict:
+        subscriptions.create("42", WEBHOOK)
+    assert conflict.value.members == {"subscription_id": first.subscription_id}
+
+
+def test_there_is_a_limit_per_merchant(subscriptions: Subscriptions) -> None:
+    for number in range(MOST_PER_MERCHANT):
+        subscriptions.create("42", replace(WEBHOOK, address=f"https://shop{number}.example.com/"))
+    with pytest.raises(ConflictError):
+        subscriptions.create("42", WEBHOOK)
+    subscriptions.create("43", WEBHOOK)
+
+
+def test_a_list_is_in_order_of_creation_and_without_secrets(
+    subscriptions: Subscriptions, clock: FakeClock
+) -> None:
+    created = []
+    for number in range(5):
+        target = replace(WEBHOOK, address=f"https://shop{number}.example.com/")
+        created.append(subscriptions.create("42", target).subscription_id)
+        clock.advance(1)
+    found = subscriptions.list("42")
+    assert [one.subscription_id for one in found] == created
+    assert {one.secrets for one in found} == {()}
+
+
+def test_another_merchants_subscription_is_not_found(subscriptions: Subscriptions) -> None:
+    ours = subscriptions.create("42", WEBHOOK).subscription_id
+    for attempt in (
+        lambda: subscriptions.get("43", ours),
+        lambda: subscriptions.remove("43", ours),
+        lambda: subscriptions.change("43", ours, status=SubscriptionStatus.PAUSED),
+        lambda: subscriptions.rotate_secret("43", ours),
+        lambda: subscriptions.test("43", ours),
+    ):
+        with pytest.raises(NotFoundError):
+            attempt()
+    assert subscriptions.get("42", ours).status is SubscriptionStatus.ACTIVE
+
+
+def test_a_removed_one_is_gone(subscriptions: Subscriptions) -> None:
+    ours = subscriptions.create("42", WEBHOOK).subscription_id
+    subscriptions.remove("42", ours)
+    with pytest.raises(NotFoundError):
+        subscriptions.remove("42", ours)
+
+
+def test_a_change_leaves_the_rest_as_it_is(subscriptions: Subscriptions) -> None:
+    created = subscriptions.create("42", WEBHOOK, frozenset({EventType.MESSAGE_SENT}))
+    paused = subscriptions.change("42", created.subscription_id, status=SubscriptionStatus.PAUSED)
+    assert paused.status_reason == "paused by a caller"
+    assert paused.event_types == {EventType.MESSAGE_SENT}
+    all_types = subscriptions.change("42", created.subscription_id, event_types=frozenset())
+    assert all_types.event_types == frozenset()
+    assert all_types.status is SubscriptionStatus.PAUSED
+    assert all_types.secrets == created.secrets
+    assert subscriptions.get("42", created.subscription_id) == all_types
+
+
+@pytest.mark.parametrize("stopped", [SubscriptionStatus.PAUSED, SubscriptionStatus.DISABLED])
+def test_what_resumes_starts_afresh(
+    subscriptions: Subscriptions,
+    store: InMemorySubscriptions,
+    clock: FakeClock,
+    stopped: SubscriptionStatus,
+) -> None:
+    created = subscriptions.create("42", WEBHOOK)
+    store.update(replace(created, status=stopped, status_reason="failing: answered 500"))
+    store.move_circuit(created, Circuit(50, 1, 9, clock() + DAY, 0))
+    clock.advance(1_000)
+    resumed = subscriptions.change("42", created.subscription_id, status=SubscriptionStatus.ACTIVE)
+    assert (resumed.status, resumed.status_reason) == (SubscriptionStatus.ACTIVE, "")
+    assert resumed.circuit == Circuit(recovered_at=clock())
+    assert subscriptions.get("42", created.subscription_id) == resumed
+
+
+def test_a_caller_can_close_the_circuit_of_an_active_one(
+    subscriptions: Subscriptions, store: InMemorySubscriptions, clock: FakeClock
+) -> None:
+    created = subscriptions.create("42", WEBHOOK)
+    store.move_circuit(created, Circuit(5, 1, 1, clock() + DAY, 0))
+    resumed = subscriptions.change("42", created.subscription_id, status=SubscriptionStatus.ACTIVE)
+    assert resumed.circuit.closed
+
+
+def test_a_change_that_changes_nothing_writes_nothing(
+    subscriptions: Subscriptions, store: InMemorySubscriptions
+) -> None:
+    created = subscriptions.create("42", WEBHOOK)
+    same = subscriptions.change("42", created.subscription_id, status=SubscriptionStatus.ACTIVE)
+    assert (same.revision, same.circuit) == (created.revision, CLOSED)
+
+
+def test_of_two_changes_at_once_one_is_told_to_repeat(
+    subscriptions: Subscriptions, store: InMemorySubscriptions
+) -> None:
+    ours = subscriptions.create("42", WEBHOOK)
+
+    def meanwhile() -> str:
+        subscriptions.rotate_secret("42", ours.subscription_id)
+        return new_secret()
+
+    with pytest.raises(ConflictError):
+        replace(subscriptions, make_secret=meanwhile).rotate_secret("42", ours.subscription_id)
+    assert subscriptions.get("42", ours.subscription_id).revision == 1
+
+
+def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(
+    subscriptions: Subscriptions, clock: FakeClock
+) -> None:
+    created = subscriptions.create("42", WEBHOOK)
+    first = subscriptions.rotate_secret("42", created.subscription_id)
+    assert first.signing_secrets(clock()) == (first.secrets[0], created.secrets[0])
+    assert first.signing_secrets(clock() + DAY) == (first.secrets[0],)
+    second = subscriptions.rotate_secret("42", created.subscription_id)
+    assert second.secrets == (second.secrets[0], first.secrets[0]), "the oldest is gone"
+
+
+def test_a_test_event_takes_the_usual_way_to_this_one_alone(
+    subscriptions: Subscriptions, line: RecordingDeliveries, clock: FakeClock
+) -> None:
+    ours = subscriptions.create("42", WEBHOOK, frozenset({EventType.MESSAGE_SENT}))
+    event = subscriptions.test("42", ours.subscription_id)
+    again = subscriptions.test("42", ours.subscription_id)
+    assert event.id != again.id
+    assert event.type == EventType.SUBSCRIPTION_TEST
+    assert list(line.deliveries.values()) == [
+        Delivery("42", ours.subscription_id, one, clock()) for one in (event, again)
+    ]
+    assert event.to_cloudevent()["subject"], "CloudEvents allows no empty subject"
+
+
+def test_a_test_of_a_subscription_to_all_merchants_comes_from_the_main_account(
+    subscriptions: Subscriptions,
+) -> None:
+    ours = subscriptions.create(ANY_MERCHANT, WEBHOOK)
+    assert subscriptions.test(ANY_MERCHANT, ours.subscription_id).business_id == MAIN_ACCOUNT
+
+
+@pytest.mark.parametrize("status", [SubscriptionStatus.PAUSED, SubscriptionStatus.DISABLED])
+def test_what_is_not_active_cannot_be_tested(
+    subscriptions: Subscriptions,
+    store: InMemorySubscriptions,
+    line: RecordingDeliveries,
+    status: SubscriptionStatus,
+) -> None:
+    ours: Subscription = subscriptions.create("42", WEBHOOK)
+    store.update(replace(ours, status=status))
+    with pytest.raises(ConflictError):
+        subscriptions.test("42", ours.subscription_id)
+    assert not line.deliveries

@@ -1,0 +1,288 @@
+"""Bulk onboarding, against the real routes on the fakes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.merchants_app import MerchantsApp
+from tools.ops import import_merchants
+from tools.ops.import_merchants import DONE, FAILED, STOPPED, UNUSABLE, Import, main, summary
+from tools.ops.merchant_results import Outcome, Result, ResultFile
+from tools.ops.merchant_rows import Row, read_rows
+from wechat_kf.wechat import operations
+from wechat_kf.wechat.errors import api_error
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
+HEADER = "external_id,account_name,nickname,icon_file\n"
+
+
+class InProcessApi:
+    """The HTTP API without the network."""
+
+    def __init__(self) -> None:
+        self._app = MerchantsApp()
+        self.directory = self._app.directory
+        self._lock = threading.Lock()  # as in Lambda: one request at a time
+        self.posts = 0
+        self.faults: list[Exception | requests.Response] = []
+
+    def post(self, path: str, json: Any = None) -> requests.Response:
+        with self._lock:
+            return self._post(path, json)
+
+    def _post(self, path: str, json: Any) -> requests.Response:
+        self.posts += 1
+        if self.faults:
+            fault = self.faults.pop(0)
+            if isinstance(fault, Exception):
+                raise fault
+            return fault
+        answer = self._app.call("POST", path, json)
+        return response(answer["statusCode"], answer["body"], **answer["headers"])
+
+
+def response(status: int, body: str, **headers: str) -> requests.Response:
+    made = requests.Response()
+    made.status_code = status
+    made._content = body.encode()
+    made.headers.update(headers)
+    return made
+
+
+def problem(status: int, code: str, **headers: str) -> requests.Response:
+    return response(status, json.dumps({"code": code, "detail": "because"}), **headers)
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> InProcessApi:
+    made = InProcessApi()
+    monkeypatch.setattr(import_merchants, "api_of", lambda url, region: made)
+    return made
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "icon.png").write_bytes(PNG)
+    return tmp_path / "merchants.csv"
+
+
+def write(file: Path, *lines: str) -> Path:
+    file.write_text(HEADER + "".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return file
+
+
+def write_shops(file: Path, count: int) -> Path:
+    return write(file, *(f"m-{number},,商店{number:03},icon.png" for number in range(count)))
+
+
+def results_of(file: Path) -> list[dict[str, str]]:
+    with file.with_suffix(".result.csv").open(encoding="utf-8", newline="") as found:
+        return list(csv.DictReader(found))
+
+
+def run_over(api: InProcessApi, file: Path, **options: Any) -> Counter[Outcome]:
+    rows, faults = read_rows(file)
+    assert faults == []
+    run = Import(api, ResultFile(file.with_suffix(".result.csv")), lambda _: None, **options)
+    return Counter(result.outcome for result in run.run(rows, lambda _: None).values())
+
+
+def test_every_row_is_registered_and_told(
+    api: InProcessApi, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(file, "m-1,shop_0001,苹果旗舰店,icon.png", "m-2,,香蕉旗舰店,icon.png")
+    assert main([str(file)]) == DONE
+    first, second = results_of(file)
+    assert (first["line"], first["account_name"], first["outcome"]) == (
+        "2",
+        "shop_0001",
+        "registered",
+    )
+    assert second["account_name"].startswith("m_")
+    assert {first["business_id"], second["business_id"]} == set(api.directory.entries)
+    shown = capsys.readouterr()
+    assert "2/2: 2 registered" in shown.err
+    assert "registered       2" in shown.out
+
+
+def test_excels_byte_order_mark_is_no_part_of_the_first_column(file: Path) -> None:
+    file.write_text(HEADER + "m-1,,苹果旗舰店,icon.png\n", encoding="utf-8-sig")
+    rows, faults = read_rows(file)
+    assert (len(rows), faults) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("m-1,apple,苹果旗舰店,icon.png", "line 2: account_name: must be 6 to 30"),
+        ("m-1,,店,icon.png", "line 2: nickname: must be 4 to 30 wide"),
+        ("m-1,,苹果 旗舰店,icon.png", "line 2: nickname: must consist of"),
+        ("m 1,,苹果旗舰店,icon.png", "line 2: external_id:"),
+        (",,苹果旗舰店,icon.png", "line 2: account_name: this or external_id is needed"),
+        ("m-1,,苹果旗舰店,none.png", "line 2: icon_file: cannot be read"),
+        ("m-1,,苹果旗舰店,", "line 2: icon_file: cannot be read"),
+        ("m-1,,苹果旗舰店,merchants.csv", "line 2: icon_file: must be a PNG"),
+        ("m-1,,苹果旗舰店,large.png", "line 2: icon_file: must be at most 2097152 bytes"),
+        (
+            "m-1,shop_0001,苹果旗舰店,icon.png\nm-1,shop_0002,苹果旗舰店,icon.png",
+            "line 3: external_id: stands in line 2 already",
+        ),
+        (
+            "m-1,shop_0001,苹果旗舰店,icon.png\nm-2,shop_0001,苹果旗舰店,icon.png",
+            "line 3: account_name: stands in line 2 already",
+        ),
+    ],
+)
+def test_every_fault_is_found_before_the_first_call(
+    api: InProcessApi, file: Path, capsys: pytest.CaptureFixture[str], line: str, fault: str
+) -> None:
+    (file.parent / "large.png").write_bytes(PNG + bytes(2 * 1024 * 1024))
+    write(file, "m-9,,好的商店,icon.png").write_text(HEADER + line + "\n", encoding="utf-8")
+    assert main([str(file)]) == UNUSABLE
+    assert fault in capsys.readouterr().err
+    assert api.posts == 0
+
+
+def test_wrong_columns_are_named(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text("external_id,name\n")
+    assert main([str(file)]) == UNUSABLE
+    told = capsys.readouterr().err
+    assert "nickname: this column is missing" in told
+    assert "name: no such column" in told
+
+
+def test_check_only_sends_nothing(api: InProcessApi, file: Path) -> None:
+    assert main([str(write_shops(file, 3)), "--check"]) == DONE
+    assert api.posts == 0
+
+
+def test_a_second_run_has_nothing_left_to_do(api: InProcessApi, file: Path) -> None:
+    write_shops(file, 5)
+    assert main([str(file)]) == DONE
+    first = results_of(file)
+    assert main([str(file)]) == DONE
+    assert api.posts == 5
+    assert results_of(file) == first
+
+
+def test_a_row_that_changed_since_is_sent_again(api: InProcessApi, file: Path) -> None:
+    write(file, "m-1,,苹果旗舰店,icon.png")
+    main([str(file)])
+    write(file, "m-1,,香蕉旗舰店,icon.png")
+    assert main([str(file)]) == DONE
+    (result,) = results_of(file)
+    assert (result["outcome"], result["reason"]) == (
+        "existing",
+        "its nickname is 苹果旗舰店: not changed",
+    )
+
+
+def test_a_refused_row_is_told_with_its_reason_and_the_others_go_on(
+    api: InProcessApi, file: Path
+) -> None:
+    api.faults = [problem(400, "nickname_forbidden")]
+    assert main([str(write_shops(file, 3)), "--workers", "1"]) == FAILED
+    assert [(row["outcome"], row["code"], row["reason"]) for row in results_of(file)] == [
+        ("failed", "nickname_forbidden", "because"),
+        ("registered", "", ""),
+        ("registered", "", ""),
+    ]
+    assert main([str(file)]) == DONE  # only the failed one is tried again
+    assert api.posts == 4
+
+
+def test_what_may_pass_is_tried_again(api: InProcessApi, file: Path) -> None:
+    api.faults = [
+        requests.ConnectionError(),
+        problem(503, "system_busy"),
+        problem(429, "called_too_often", **{"Retry-After": "60"}),
+    ]
+    waits: list[float] = []
+    rows, _ = read_rows(write_shops(file, 1))
+    run = Import(api, ResultFile(file.with_suffix(".result.csv")), waits.append)
+    (result,) = run.run(rows, lambda _: None).values()
+    assert result.outcome is Outcome.REGISTERED
+    assert waits == [1, 2, 60]
+
+
+def test_without_an_answer_it_gives_the_row_up(api: InProcessApi, file: Path) -> None:
+    api.faults = [requests.ReadTimeout("https://secret.example/?token=x")] * 5
+    assert run_over(api, write_shops(file, 1)) == {Outcome.FAILED: 1}
+    (result,) = results_of(file)
+    assert result["reason"] == "no answer: ReadTimeout"
+
+
+def test_a_hopeless_refusal_stops_the_import_which_can_be_resumed(
+    api: InProcessApi, file: Path
+) -> None:
+    write_shops(file, 10)
+    api.directory.before["register"] = api_error(45077, "", operations.REGISTER)
+    assert main([str(file), "--workers", "1"]) == STOPPED
+    outcomes = Counter(row["outcome"] for row in results_of(file))
+    assert outcomes == {"failed": 1, "not tried": 9}
+    assert main([str(file)]) == DONE
+    assert len(api.directory.entries) == 10
+
+
+def test_an_interrupt_keeps_what_was_done(api: InProcessApi, file: Path) -> None:
+    write_shops(file, 20)
+    rows, _ = read_rows(file)
+    results = ResultFile(file.with_suffix(".result.csv"))
+
+    def interrupt(counts: Counter[Outcome]) -> None:
+        if counts.total() == 3:
+            raise KeyboardInterrupt
+
+    found = Import(api, results, lambda _: None, workers=1).run(rows, interrupt)
+    registered = sum(result.outcome is Outcome.REGISTERED for result in found.values())
+    assert 3 <= registered == api.posts
+    assert run_over(api, file) == {Outcome.REGISTERED: 20}
+    assert len(api.directory.entries) == api.posts == 20
+
+
+def test_a_kill_in_the_middle_of_a_line_is_survived(api: InProcessApi, file: Path) -> None:
+    main([str(write_shops(file, 3))])
+    path = file.with_suffix(".result.csv")
+    path.write_text(path.read_text(encoding="utf-8")[:-30], encoding="utf-8")
+    assert run_over(api, file) == {Outcome.REGISTERED: 2, Outcome.EXISTING: 1}
+    assert len(api.directory.entries) == 3
+
+
+def test_the_gateways_own_words_are_told_too(api: InProcessApi, file: Path) -> None:
+    api.faults = [response(403, '{"message":"Forbidden"}')]
+    run_over(api, write_shops(file, 1))
+    (result,) = results_of(file)
+    assert (result["code"], result["reason"]) == ("http_403", "Forbidden")
+
+
+def test_the_summary_counts_outcomes_and_reasons() -> None:
+    row = Row(2, "m-1", "", "苹果旗舰店", Path("icon.png"))
+    result = Result.of
+    table = summary(
+        {
+            2: result(row, Outcome.REGISTERED),
+            3: result(row, Outcome.FAILED, code="nickname_forbidden"),
+            4: result(row, Outcome.FAILED, code="nickname_forbidden"),
+        }
+    )
+    assert "failed           2  nickname_forbidden" in table
+    assert "registered       1" in table
+
+
+def test_without_an_address_and_a_stack_it_says_what_to_do(
+    file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("LOCAL_DIR", str(tmp_path / "nothing"))
+    assert main([str(write_shops(file, 1))]) == UNUSABLE
+    assert "make up" in capsys.readouterr().err

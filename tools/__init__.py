@@ -1,0 +1,1 @@
+"""Commands and generators that are not deployed."""

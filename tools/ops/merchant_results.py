@@ -1,0 +1,102 @@
+"""What became of every row: a CSV file that grows as the import goes, so that it can be resumed."""
+
+from __future__ import annotations
+
+import csv
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+
+from tools.ops.merchant_rows import Row
+
+
+class Outcome(StrEnum):
+    """`existing`: it was registered before; with a reason when WeChat has another nickname."""
+
+    REGISTERED = "registered"
+    EXISTING = "existing"
+    FAILED = "failed"
+    NOT_TRIED = "not tried"
+
+    @property
+    def done(self) -> bool:
+        return self in (Outcome.REGISTERED, Outcome.EXISTING)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row's end. `code` and `rid` are the API's; `reason` is for people."""
+
+    line: int
+    external_id: str
+    account_name: str
+    nickname: str
+    outcome: Outcome
+    business_id: str = ""
+    code: str = ""
+    reason: str = ""
+    rid: str = ""
+
+    @classmethod
+    def of(cls, row: Row, outcome: Outcome, **found: str) -> Result:
+        return cls(row.line, row.external_id, row.name, row.nickname, outcome, **found)
+
+    def is_of(self, row: Row) -> bool:
+        """Whether this is the result of the row as it reads now."""
+        asked = (row.external_id, row.name, row.nickname)
+        return asked == (self.external_id, self.account_name, self.nickname)
+
+
+_NAMES = [field.name for field in fields(Result)]
+
+
+class ResultFile:
+    """Appends results as they come; the last one of a row counts."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+
+    def done(self, rows: Sequence[Row]) -> dict[int, Result]:
+        """The results of an earlier run that still hold, by line."""
+        by_name = {result.account_name: result for result in self._read()}
+        found = {row.line: by_name[row.name] for row in rows if row.name in by_name}
+        return {
+            row.line: found[row.line]
+            for row in rows
+            if row.line in found and found[row.line].outcome.done and found[row.line].is_of(row)
+        }
+
+    def append(self, result: Result) -> None:
+        """Write one result, at once: an import may be stopped at any moment."""
+        with self._lock:
+            new = not self._path.exists()
+            with self._path.open("a", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, _NAMES)
+                if new:
+                    writer.writeheader()
+                writer.writerow(asdict(result))
+
+    def replace(self, results: Mapping[int, Result]) -> None:
+        """One result per row, in the order of the rows, in one step."""
+        draft = self._path.with_suffix(".part")
+        with draft.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, _NAMES)
+            writer.writeheader()
+            writer.writerows(asdict(results[line]) for line in sorted(results))
+        draft.replace(self._path)
+
+    def _read(self) -> list[Result]:
+        if not self._path.exists():
+            return []
+        with self._path.open(encoding="utf-8", newline="") as file:
+            return [
+                _result(values) for values in csv.DictReader(file) if None not in values.values()
+            ]
+
+
+def _result(values: Mapping[str, str]) -> Result:
+    text = {name: values[name] for name in _NAMES if name not in ("line", "outcome")}
+    return Result(line=int(values["line"]), outcome=Outcome(values["outcome"]), **text)

@@ -1,0 +1,359 @@
+"""Look at dead letters, put them back in line, or discard them. Works in every region: no AWS
+redrive is used.
+
+    python -m tools.ops.replay --stack wechat-kf                                  how many there are
+    python -m tools.ops.replay deliveries --stack wechat-kf --dry-run             which, and why
+    python -m tools.ops.replay deliveries --stack wechat-kf --reason expired      put these back
+    python -m tools.ops.replay broadcasts --stack wechat-kf --reason invalid_request --discard
+                                                                            delete these
+
+Without --stack the local stack is meant. Each one is sent first and deleted then, in the order of
+its conversation: none is lost, and an interrupted replay can be repeated. What is discarded is gone
+for ever: it asks before. Nothing that customers wrote is shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import get_session
+
+from tools.ops.dead_letters import KINDS, DeadLetter, Filter, QueueKind
+from tools.stack.clients import aws_client
+from tools.stack.stack_error import StackError
+from tools.stack.state import StateDirectory
+from wechat_kf.domain.clock import Clock, now_ms, rfc3339
+
+DONE, FAILED, STOPPED = 0, 1, 130
+"""Exit codes: done; it could not go on; interrupted."""
+
+HIDDEN_SECONDS = 120
+"""How long a dead letter that was looked at stays hidden should this command be killed. SQS still
+knows then what was sent last: it remembers deduplication ids for 300 seconds."""
+
+_BATCH = 10
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run has done so far."""
+
+    looked_at: int = 0
+    unreadable: int = 0
+    chosen: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By reason and event type; of a dry run: what would be put back, or discarded."""
+
+    behind: int = 0
+    """Not looked at: they stand behind others of their conversation that stay."""
+
+
+Progress = Callable[[DeadLetter, Tally], None]
+
+
+def _silent(letter: DeadLetter, tally: Tally) -> None:
+    """The default progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Moves dead letters of one queue back into it, or deletes them."""
+
+    sqs: Any
+    kind: QueueKind
+    dead_letters_url: str
+    queue_url: str
+    clock: Clock = now_ms
+    wait_seconds: int = 1
+    """How long to wait for more before they count as all."""
+
+    def run(
+        self,
+        wanted: Filter,
+        *,
+        limit: int | None = None,
+        dry_run: bool = False,
+        discard: bool = False,
+        progress: Progress = _silent,
+    ) -> Tally:
+        """Put back, or delete, what is wanted, `limit` at most; `progress` is told of each of them.
+
+        What failed again since this run began is left: it would go round in circles. Raises
+        botocore's errors; repeating the run is safe then.
+        """
+        act = None if dry_run else self.delete if discard else self.put_back
+        run = _Run(act, wanted, sys.maxsize if limit is None else limit, progress)
+        started = self.clock()
+        try:
+            while received := self._receive():
+                for letter in run.hold(received):
+                    run.take(letter, started)
+                if run.full:
+                    break
+            else:
+                run.tally.behind = self._waiting()
+        finally:
+            self._release(list(run.held.values()))
+        return run.tally
+
+    def put_back(self, letter: DeadLetter) -> None:
+        """Send, then delete: after a crash in between the same one is sent again, none is lost."""
+        self.sqs.send_message(QueueUrl=self.queue_url, **self.kind.entry(letter, self.clock()))
+        self.delete(letter)
+
+    def delete(self, letter: DeadLetter) -> None:
+        """For ever."""
+        self.sqs.delete_message(QueueUrl=self.dead_letters_url, ReceiptHandle=letter.receipt_handle)
+
+    def count(self) -> int:
+        """How many there are, those that somebody looks at included."""
+        return self._waiting("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+
+    def _receive(self) -> list[DeadLetter]:
+        answer = self.sqs.receive_message(
+            QueueUrl=self.dead_letters_url,
+            MaxNumberOfMessages=_BATCH,
+            VisibilityTimeout=HIDDEN_SECONDS,
+            WaitTimeSeconds=self.wait_seconds,
+            AttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        )
+        return [self.kind.letter(message) for message in answer.get("Messages", ())]
+
+    def _release(self, letters: Sequence[DeadLetter]) -> None:
+        """Let others see again at once what stays; if that fails, they do after a while."""
+        for start in range(0, len(letters), _BATCH):
+            entries = [
+                {"Id": str(number), "ReceiptHandle": one.receipt_handle, "VisibilityTimeout": 0}
+                for number, one in enumerate(letters[start : start + _BATCH])
+            ]
+            with suppress(BotoCoreError, ClientError):
+                self.sqs.change_message_visibility_batch(
+                    QueueUrl=self.dead_letters_url, Entries=entries
+                )
+
+    def _waiting(self, *names: str) -> int:
+        asked = list(names or ("ApproximateNumberOfMessages",))
+        answer = self.sqs.get_queue_attributes(QueueUrl=self.dead_letters_url, AttributeNames=asked)
+        return sum(int(answer["Attributes"][name]) for name in asked)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run of a replay: what it has seen, and what it holds, to be given back in the end."""
+
+    act: Callable[[DeadLetter], None] | None
+    """What is done to what is wanted; None in a dry run."""
+
+    wanted: Filter
+    limit: int
+    progress: Progress
+    tally: Tally = field(default_factory=Tally)
+    seen: set[str] = field(default_factory=set)
+    held: dict[str, DeadLetter] = field(default_factory=dict)
+
+    @property
+    def full(self) -> bool:
+        return self.tally.chosen.total() >= self.limit
+
+    def hold(self, received: Sequence[DeadLetter]) -> list[DeadLetter]:
+        """Those that are new; after `HIDDEN_SECONDS` the ones that stay come once more."""
+        self.held.update((letter.message_id, letter) for letter in received)
+        new = [letter for letter in received if letter.message_id not in self.seen]
+        self.seen.update(letter.message_id for letter in new)
+        return new
+
+    def take(self, letter: DeadLetter, started: int) -> None:
+        """Act on it, or leave it: also what failed again since `started`."""
+        self.tally.looked_at += 1
+        wanted = self.wanted.wants(letter) and letter.dead_since <= started and not self.full
+        if wanted and self.act:
+            self.act(letter)
+            del self.held[letter.message_id]
+        if wanted:
+            self.tally.chosen[letter.reason, letter.facts.event_type] += 1
+            self.progress(letter, self.tally)
+        elif not letter.readable:
+            self.tally.unreadable += 1
+
+
+def replays(stack: str | None, region: str | None, kinds: Sequence[QueueKind]) -> list[Replay]:
+    """The replays of those queues that the stack has. Without `stack`: the local one.
+
+    Raises StackError, or botocore's errors, when it cannot be told where they are.
+    """
+    if stack is None:
+        info = StateDirectory.from_environment().read()
+        return _replays(aws_client(info, "sqs"), info.outputs, kinds)
+    session: Any = get_session()
+    client = partial(session.create_client, region_name=region)
+    found = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", ())}
+    return _replays(client("sqs"), outputs, kinds)
+
+
+def _replays(sqs: Any, outputs: Mapping[str, str], kinds: Sequence[QueueKind]) -> list[Replay]:
+    return [
+        Replay(sqs, kind, dead_letters_url=outputs[dead], queue_url=outputs[alive])
+        for kind in kinds
+        for dead, alive in [kind.outputs]
+        if dead in outputs and alive in outputs
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.discard and options.queue is None:
+        parser.error("--discard needs a queue")
+    kinds = [KINDS[options.queue]] if options.queue else list(KINDS.values())
+    try:
+        found = replays(options.stack, options.region, kinds)
+        if not found:
+            raise StackError(f"this stack has no {options.queue} queue")
+        if options.queue is None:
+            return _count(found)
+        return _replay(found[0], options)
+    except (StackError, BotoCoreError, ClientError) as error:
+        print(f"{error}\nnothing is lost: the same command goes on from here", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return STOPPED
+
+
+def _count(found: Sequence[Replay]) -> int:
+    print(f"{'queue':<12} {'dead letters':>12}")
+    for replay in found:
+        print(f"{replay.kind.name:<12} {replay.count():>12}")
+    return DONE
+
+
+def _replay(replay: Replay, options: argparse.Namespace) -> int:
+    now = now_ms()
+    wanted = Filter(
+        reason=options.reason,
+        event_type=options.type,
+        business_id=options.business_id,
+        subscription_id=options.subscription,
+        dead_before=now - options.older_than if options.older_than else None,
+        dead_after=now - options.newer_than if options.newer_than else None,
+        unreadable=options.discard,
+    )
+    total = replay.count()
+    if options.discard and not options.dry_run and not (options.yes or _agreed(replay, total)):
+        print("nothing was deleted", file=sys.stderr)
+        return STOPPED
+    done = "discarded" if options.discard else "put back"
+    tally = replay.run(
+        wanted,
+        limit=options.limit,
+        dry_run=options.dry_run,
+        discard=options.discard,
+        progress=_list_line if options.dry_run else _progress(done, total),
+    )
+    print(summary(tally, dry_run=options.dry_run, done=done))
+    return DONE
+
+
+def _agreed(replay: Replay, total: int) -> bool:
+    """Whether somebody at the terminal wants them gone; nobody there is no."""
+    name = replay.kind.name
+    print(
+        f"{name} has {total} dead letters; those that fit will be deleted for ever.\n"
+        f"Look at them first with --dry-run. Delete? Type {name}: ",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
+    return sys.stdin.readline().strip() == name
+
+
+def _list_line(letter: DeadLetter, tally: Tally) -> None:
+    facts = letter.facts
+    names = (facts.event_type, facts.business_id, facts.subscription_id, facts.subject)
+    print(rfc3339(letter.dead_since), letter.reason, *(name or "-" for name in names), sep="  ")
+
+
+def _progress(what: str, total: int) -> Progress:
+    """A line on the terminal that grows; elsewhere one line for every hundred."""
+    terminal = sys.stderr.isatty()
+
+    def show(letter: DeadLetter, tally: Tally) -> None:
+        done = tally.chosen.total()
+        if terminal:
+            print(f"\r{what} {done} of {total} at most", end="", file=sys.stderr)
+        elif done % 100 == 0:
+            print(f"{what} {done} of {total} at most", file=sys.stderr)
+
+    return show
+
+
+def summary(tally: Tally, *, dry_run: bool, done: str = "put back") -> str:
+    """What was, or would be, put back (or whatever was `done`), and what stays."""
+    chosen = tally.chosen.total()
+    told = f"would be {done}" if dry_run else done
+    lines = [f"\n{chosen} {told}, of {tally.looked_at} looked at"]
+    lines += [
+        f"{count:>7}  {reason}  {event_type}"
+        for (reason, event_type), count in sorted(tally.chosen.items())
+    ]
+    if tally.unreadable:
+        lines.append(f"{tally.unreadable} are none of ours and stay")
+    if tally.behind:
+        lines.append(f"{tally.behind} not looked at: they stand behind ten of their conversation")
+    if dry_run:
+        lines.append("nothing was changed: a dry run")
+    return "\n".join(lines)
+
+
+def _duration(text: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError("like 30m, 12h or 2d")
+    return int(found[1]) * _UNITS[found[2]] * 1_000
+
+
+def _positive(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError("a whole number, 1 or more")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.ops.replay",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("queue", nargs="?", choices=list(KINDS), help="left out: count them all")
+    parser.add_argument("--stack", help="name of the CloudFormation stack (the local one)")
+    parser.add_argument("--region", help="of the stack, if it is not your usual one")
+    parser.add_argument("--dry-run", action="store_true", help="list them, and change nothing")
+    parser.add_argument(
+        "--discard",
+        action="store_true",
+        help="delete them for ever, the unreadable ones that fit included; asks before",
+    )
+    parser.add_argument("--yes", action="store_true", help="with --discard: do not ask")
+    parser.add_argument("--reason", help="only those whose reason begins so")
+    parser.add_argument("--type", help="only events whose type begins so")
+    parser.add_argument("--business-id", help="only this merchant's; 0 is the main account")
+    parser.add_argument("--subscription", help="only this subscription's (queue: deliveries)")
+    parser.add_argument("--older-than", type=_duration, help="dead for longer than, say, 30m, 2d")
+    parser.add_argument("--newer-than", type=_duration, help="dead for less than")
+    parser.add_argument("--limit", type=_positive, help="so many at most")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Clients and state of a running stack."""
