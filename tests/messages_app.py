@@ -21,10 +21,11 @@ from wechat_kf.api import broadcast_routes, conversation_routes, media_routes, m
 from wechat_kf.api.app import create_app
 from wechat_kf.domain.clock import DAY, MINUTE
 from wechat_kf.domain.media import MediaLibrary, Picture, StoredMedia
-from wechat_kf.domain.messages.attempt import Acceptance, advisory_window, window_of
+from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.broadcasts import Broadcasts
 from wechat_kf.domain.messages.conversations import Conversation, Window
 from wechat_kf.domain.messages.permission import SendingPermission
+from wechat_kf.domain.messages.windows import advisory_window, window_of
 from wechat_kf.domain.quota import ApiQuota
 
 NO_CONTEXT = cast(Any, None)

@@ -23,7 +23,7 @@ from wechat_kf.adapters.aws.queues import OutboundSqsQueue
 from wechat_kf.api.broadcast_models import SendMessagesEvent, broken_rule
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import SECOND, now_ms
-from wechat_kf.domain.messages.attempt import Acceptance
+from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.broadcasts import Broadcast, Broadcasts, expand
 from wechat_kf.domain.messages.permission import SendingPermission
 from wechat_kf.errors import AppError

@@ -16,7 +16,7 @@ from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.merchants.session_entry import EntryRecovery
-from wechat_kf.domain.messages.attempt import Acceptance
+from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.welcome import WELCOME_LIFE_MS, Welcome
 from wechat_kf.domain.subscriptions.fanout import FanOut
 from wechat_kf.errors import UnavailableError

@@ -25,10 +25,11 @@ from wechat_kf.config import load_settings
 from wechat_kf.domain.access_token import TokenProvider
 from wechat_kf.domain.clock import SECOND, now_ms
 from wechat_kf.domain.media import MediaLibrary
-from wechat_kf.domain.messages.attempt import Acceptance, advisory_window, window_of
+from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.broadcasts import Broadcasts
 from wechat_kf.domain.messages.conversations import Conversation, Window
 from wechat_kf.domain.messages.permission import SendingPermission
+from wechat_kf.domain.messages.windows import advisory_window, window_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,8 @@ from wechat_kf.adapters.wechat.sender import WeChatSender
 from wechat_kf.adapters.wechat.token_issuer import StableTokenIssuer
 from wechat_kf.domain.access_token import TokenKeeper, TokenProvider
 from wechat_kf.domain.clock import MINUTE, SECOND
-from wechat_kf.domain.messages.attempt import Acceptance, Attempt
+from wechat_kf.domain.messages.acceptance import Acceptance
+from wechat_kf.domain.messages.attempt import Attempt
 from wechat_kf.domain.messages.sweeper import NoSender, Sweeper
 from wechat_kf.domain.subscriptions.dispatch import Dispatch, PostponedError, sparing
 from wechat_kf.domain.subscriptions.fanout import FanOut

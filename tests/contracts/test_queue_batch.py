@@ -19,8 +19,7 @@ from wechat_kf.adapters.aws.queue_batch import (
     VisibilityQueue,
     process_batch,
 )
-from wechat_kf.domain.messages.attempt import RetryLater
-from wechat_kf.errors import UnavailableError
+from wechat_kf.errors import RetryLater, UnavailableError
 
 
 @dataclass

@@ -22,8 +22,8 @@ from wechat_kf.adapters.aws.queues import (
     outbound_from_body,
     safe_id,
 )
-from wechat_kf.domain.events import Event, EventType
-from wechat_kf.domain.messages.message import EventQueue, OutboundMessage, OutboundQueue
+from wechat_kf.domain.events import Event, EventQueue, EventType
+from wechat_kf.domain.messages.message import OutboundMessage, OutboundQueue
 from wechat_kf.domain.subscriptions.delivery import DeadLetters, Delivery, DeliveryQueue
 from wechat_kf.errors import UnavailableError
 

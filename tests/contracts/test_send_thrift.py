@@ -11,9 +11,16 @@ from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
 from wechat_kf.adapters.aws.messages_table import MessagesTable
 from wechat_kf.adapters.aws.queues import EventSqsQueue, OutboundSqsQueue
 from wechat_kf.domain.clock import MINUTE
-from wechat_kf.domain.messages.attempt import Acceptance, Attempt
+from wechat_kf.domain.messages.acceptance import Acceptance
+from wechat_kf.domain.messages.attempt import Attempt
 from wechat_kf.domain.messages.broadcasts import BroadcastRequest, Broadcasts, expand
-from wechat_kf.domain.messages.message import OutboundMessage, Outcome, SendRequest, Sent, Status
+from wechat_kf.domain.messages.message import (
+    OutboundMessage,
+    Outcome,
+    SendRequest,
+    Sent,
+    Status,
+)
 
 TEXT = {"type": "text", "text": "您好"}
 WRITES = ("put_item", "update_item", "delete_item", "transact_write_items", "batch_write_item")

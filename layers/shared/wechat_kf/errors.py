@@ -64,3 +64,11 @@ class UnavailableError(AppError):
     code = "temporarily_unavailable"
     status = 503
     transient = True
+
+
+class RetryLater(Exception):  # noqa: N818 - it names an outcome, not an error
+    """The queue should hand this message, and those behind it, out again after `delay_ms`."""
+
+    def __init__(self, delay: int) -> None:
+        super().__init__(f"again in {delay} ms")
+        self.delay_ms = delay

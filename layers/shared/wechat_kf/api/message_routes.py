@@ -14,7 +14,7 @@ from wechat_kf.api.message_models import MessageResponse, SendMessageRequest
 from wechat_kf.api.parameters import BusinessId, IdempotencyKey, MessageId
 from wechat_kf.api.responses import answers
 from wechat_kf.domain.merchants.merchant import MerchantInactiveError
-from wechat_kf.domain.messages.attempt import Acceptance
+from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.conversations import Window
 from wechat_kf.domain.messages.message import OutboundMessage
 from wechat_kf.domain.messages.permission import SendingPermission

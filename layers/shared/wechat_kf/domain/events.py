@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from wechat_kf.domain.clock import from_rfc3339, rfc3339
 
@@ -85,3 +85,10 @@ class Event:
 def conversation_key(business_id: str, openid: str) -> str:
     """`business_id#openid`; a business id never holds a `#`, so the key is unambiguous."""
     return f"{business_id}#{openid}"
+
+
+class EventQueue(Protocol):
+    """Takes events on their way to the subscribers."""
+
+    def put(self, event: Event) -> None:
+        """Return only when the event is safe. Raise `UnavailableError` when it is not."""

@@ -10,7 +10,13 @@ from wechat_kf.adapters.wechat.account_media import WeChatMedia
 from wechat_kf.adapters.wechat.account_quota import WeChatQuota
 from wechat_kf.adapters.wechat.sender import WeChatSender, wechat_message
 from wechat_kf.adapters.wechat.typing_state import WeChatTyping
-from wechat_kf.domain.messages.message import NotSent, OutboundMessage, Sent, Unknown, Wait
+from wechat_kf.domain.messages.message import (
+    NotSent,
+    OutboundMessage,
+    Sent,
+    Unknown,
+    Wait,
+)
 from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat import operations
 from wechat_kf.wechat.client import TypingResult

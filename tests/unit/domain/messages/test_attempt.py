@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.fakes import FakeClock, InMemoryMessages, RecordingEvents, RecordingOutbound
 from wechat_kf.domain.clock import MINUTE, SECOND
-from wechat_kf.domain.messages.attempt import CLAIM_MS, Acceptance, Attempt, RetryLater
+from wechat_kf.domain.messages.acceptance import Acceptance
+from wechat_kf.domain.messages.attempt import CLAIM_MS, Attempt
 from wechat_kf.domain.messages.message import (
     Failure,
     Guarantee,
@@ -28,6 +29,7 @@ from wechat_kf.errors import (
     ConflictError,
     IdempotencyKeyReusedError,
     NotFoundError,
+    RetryLater,
     UnavailableError,
 )
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.fakes import FakeClock, InMemoryBroadcasts, InMemoryMessages, RecordingOutbound
 from wechat_kf.domain.clock import MINUTE
-from wechat_kf.domain.messages.attempt import Acceptance
+from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.broadcasts import Broadcast, BroadcastRequest, Broadcasts, expand
 from wechat_kf.domain.messages.message import Guarantee
 from wechat_kf.errors import (

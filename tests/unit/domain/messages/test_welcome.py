@@ -10,7 +10,7 @@ from tests.fakes import FakeClock, InMemoryMerchants, InMemoryMessages, Recordin
 from wechat_kf.domain.clock import MINUTE, SECOND
 from wechat_kf.domain.events import MAIN_ACCOUNT, Event, EventType
 from wechat_kf.domain.merchants.merchant import Merchant, MerchantStatus
-from wechat_kf.domain.messages.attempt import Acceptance
+from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.message import OutboundMessage
 from wechat_kf.domain.messages.welcome import WELCOME_LIFE_MS, Welcome
 

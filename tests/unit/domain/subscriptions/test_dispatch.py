@@ -11,7 +11,6 @@ import pytest
 from tests.fakes import FakeClock, InMemorySubscriptions, RecordingDeadLetters, RecordingEvents
 from wechat_kf.domain.clock import DAY, HOUR, MINUTE, SECOND
 from wechat_kf.domain.events import ANY_MERCHANT, MAIN_ACCOUNT, Event, EventType
-from wechat_kf.domain.messages.attempt import RetryLater
 from wechat_kf.domain.subscriptions.circuit import PROBE_MS, TRIP_AFTER
 from wechat_kf.domain.subscriptions.delivery import (
     RETENTION_MS,
@@ -35,7 +34,7 @@ from wechat_kf.domain.subscriptions.subscription import (
     TargetType,
 )
 from wechat_kf.domain.subscriptions.subscription_memory import SubscriptionMemory
-from wechat_kf.errors import UnavailableError
+from wechat_kf.errors import RetryLater, UnavailableError
 
 MEMORY_MS = 3 * SECOND
 Behaviour = Callable[[Event], DeliveryResult]

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from wechat_kf.domain.messages.attempt import RetryLater
+from wechat_kf.errors import RetryLater
 
 BACKOFF_SECONDS = (5, 15, 30, 60, 120)
 """The pause after the first, second, … failure we did not foresee: ten of them take a quarter of an

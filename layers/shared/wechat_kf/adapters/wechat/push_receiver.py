@@ -8,8 +8,7 @@ from typing import Final, NamedTuple, Protocol
 
 from wechat_kf.adapters.wechat.push_events import event_of
 from wechat_kf.domain.clock import SECOND, Clock, now_ms
-from wechat_kf.domain.events import Event
-from wechat_kf.domain.messages.message import EventQueue
+from wechat_kf.domain.events import Event, EventQueue
 from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat.push import (
     EVENT,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from wechat_kf.domain.events import Event, EventType
+from wechat_kf.domain.events import Event, EventQueue, EventType
 from wechat_kf.domain.merchants.merchant import Merchant, MerchantStore, merchant_document
-from wechat_kf.domain.messages.message import EventQueue
 from wechat_kf.domain.paging import Page
 from wechat_kf.errors import UnavailableError
 

@@ -1,36 +1,32 @@
-"""The use cases around an outbound message: accept it, attempt it, try again on a caller's word."""
+"""Attempt a queued message: claim it, call WeChat, record the outcome, publish its event."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from wechat_kf.domain.clock import SECOND, Clock
-from wechat_kf.domain.messages.conversations import Conversation, ConversationStore, Window, window
+from wechat_kf.domain.events import EventQueue
 from wechat_kf.domain.messages.message import (
     Claim,
     Claimed,
-    EventQueue,
     Failure,
     MessageSender,
     NotSent,
     OutboundMessage,
-    OutboundQueue,
     OutboundStore,
     Outcome,
-    SendRequest,
     Status,
     Unknown,
     Wait,
-    accept,
     delay_ms,
     outcome_event,
     pause_ms,
     settle,
     too_late,
 )
-from wechat_kf.errors import ConflictError, IdempotencyKeyReusedError, NotFoundError
+from wechat_kf.errors import ConflictError, RetryLater
 
 ABANDONED = Unknown(
     Failure(code="attempt_abandoned", detail="the attempt's outcome was never recorded")
@@ -39,89 +35,6 @@ ABANDONED = Unknown(
 CLAIM_MS = 35 * SECOND
 """Longer than the worker may live (its time-out is 30 s), so that whoever finds a claim that ran
 out knows that its holder is gone."""
-
-
-class RetryLater(Exception):  # noqa: N818 - it names an outcome, not an error
-    """The queue should hand this message (and its conversation) out again after `delay_ms`."""
-
-    def __init__(self, delay: int) -> None:
-        super().__init__(f"again in {delay} ms")
-        self.delay_ms = delay
-
-
-@dataclass(frozen=True, slots=True)
-class Acceptance:
-    """Takes a request in: stored first, then queued, so that accepted means safe."""
-
-    store: OutboundStore
-    queue: OutboundQueue
-    clock: Clock
-    max_age_ms: int
-
-    def accept(self, request: SendRequest) -> OutboundMessage:
-        """Store and queue a message; the same idempotency key answers with the same message.
-
-        A crash between the two leaves it `accepted`: the caller's retry, or the sweeper, queues it.
-
-        Raises:
-            IdempotencyKeyReusedError: the key came with another body before.
-        """
-        new = accept(request, now=self.clock(), max_age_ms=self.max_age_ms)
-        message = self.store.add(new)
-        if message.request_digest != new.request_digest:
-            raise IdempotencyKeyReusedError(
-                "this Idempotency-Key was used before with another body"
-            )
-        return self._queued(message)
-
-    def retry(self, business_id: str, message_id: str) -> OutboundMessage:
-        """Send a failed or unknown message again, within new limits and with its attempts kept.
-
-        For an unknown one the caller accepts a duplicate by asking.
-
-        Raises:
-            NotFoundError: there is no such message.
-            ConflictError: it is on its way or sent, or its content is not kept any more.
-        """
-        message = self.get(business_id, message_id)
-        if message.status is Status.ACCEPTED and message.attempts:
-            return self._queued(message)  # an earlier retry got no further: finish it
-        if message.status not in (Status.FAILED, Status.UNKNOWN):
-            raise _not_retriable(message)
-        if not message.content:
-            raise ConflictError("the message's content is not kept any more (retention 0)")
-        again = replace(
-            message,
-            status=Status.ACCEPTED,
-            settled_at=0,
-            claimed_until=0,
-            risky_attempts=0,
-            expires_at=self.clock() + self.max_age_ms,
-        )
-        if not self.store.reopen(again):
-            raise _not_retriable(self.get(business_id, message_id))
-        return self._queued(again)
-
-    def get(self, business_id: str, message_id: str) -> OutboundMessage:
-        """Raises NotFoundError."""
-        message = self.store.get(business_id, message_id)
-        if message is None:
-            raise NotFoundError("no such message")
-        return message
-
-    def _queued(self, message: OutboundMessage) -> OutboundMessage:
-        if message.status is not Status.ACCEPTED:
-            return message
-        self.queue.put(message)
-        self.store.mark_queued(message.business_id, message.message_id)
-        return replace(message, status=Status.QUEUED)
-
-
-def _not_retriable(message: OutboundMessage) -> ConflictError:
-    return ConflictError(
-        f"only a failed or unknown message can be retried; this one is {message.status}",
-        message_status=str(message.status),
-    )
 
 
 @dataclass(slots=True)
@@ -215,22 +128,3 @@ class Attempt:
         self.brake.apply(wait, now)
         left = max(SECOND, message.expires_at - now)
         raise RetryLater(min(delay_ms(wait, message, now), left))
-
-
-def advisory_window(
-    conversations: ConversationStore, store: OutboundStore, key: tuple[str, str], now: int
-) -> Window:
-    """The send window of (business id, openid) at `now`, by our own count."""
-    business_id, openid = key
-    conversation = conversations.get(business_id, openid) or Conversation(business_id, openid)
-    return window_of(conversation, store, now)
-
-
-def window_of(conversation: Conversation, store: OutboundStore, now: int) -> Window:
-    """The send window of a conversation at `now`; one that is closed anyway costs no read."""
-    untouched = window(conversation, [], now)
-    if not untouched.open:
-        return untouched
-    since = min(filter(None, (conversation.messaged_at, conversation.entered_at)))
-    sent = store.sent_at(conversation.business_id, conversation.openid, since=since, limit=10)
-    return window(conversation, sent, now)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wechat_kf.domain.clock import Clock
-from wechat_kf.domain.messages.attempt import Acceptance
+from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.message import (
     Guarantee,
     OutboundMessage,

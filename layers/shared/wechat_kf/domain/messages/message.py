@@ -376,10 +376,3 @@ class OutboundQueue(Protocol):
     """Puts a message in line behind the others of its conversation."""
 
     def put(self, message: OutboundMessage) -> None: ...
-
-
-class EventQueue(Protocol):
-    """Where events start their way to the subscribers."""
-
-    def put(self, event: Event) -> None:
-        """Returns only when the event is safe. Raises `UnavailableError` when it is not."""

@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 
-from wechat_kf.domain.messages.attempt import Attempt, RetryLater
+from wechat_kf.domain.messages.attempt import Attempt
 from wechat_kf.domain.messages.message import (
     Failure,
     NotSent,
@@ -17,6 +17,7 @@ from wechat_kf.domain.messages.message import (
     Status,
     Wait,
 )
+from wechat_kf.errors import RetryLater
 
 
 class NoSender:

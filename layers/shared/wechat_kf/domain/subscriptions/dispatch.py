@@ -9,9 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from wechat_kf.domain.clock import MINUTE, SECOND, Clock, rfc3339
-from wechat_kf.domain.events import ANY_MERCHANT, MAIN_ACCOUNT, Event, EventType
-from wechat_kf.domain.messages.attempt import RetryLater
-from wechat_kf.domain.messages.message import EventQueue
+from wechat_kf.domain.events import ANY_MERCHANT, MAIN_ACCOUNT, Event, EventQueue, EventType
 from wechat_kf.domain.subscriptions.circuit import PROBE_MS, Circuit
 from wechat_kf.domain.subscriptions.delivery import (
     DeadLetters,
@@ -24,7 +22,7 @@ from wechat_kf.domain.subscriptions.delivery import (
 )
 from wechat_kf.domain.subscriptions.subscription import Subscription, SubscriptionStatus, TargetType
 from wechat_kf.domain.subscriptions.subscription_memory import SubscriptionMemory
-from wechat_kf.errors import UnavailableError
+from wechat_kf.errors import RetryLater, UnavailableError
 
 PAUSED_LOOK_MS = 5 * MINUTE
 """At the latest so long after a resume, waiting events move again."""
