@@ -1,0 +1,189 @@
+"""Settings and wiring that several functions share.
+
+Imports stand inside the functions, so that no function pays at its start for what it does not use.
+The push function wires itself, in its time budget, and does not import this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from wechat_kf.config import load_settings
+from wechat_kf.domain.clock import now_ms
+from wechat_kf.observability import count, logger
+
+if TYPE_CHECKING:
+    from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
+    from wechat_kf.adapters.aws.merchants_table import MerchantsTable
+    from wechat_kf.adapters.aws.messages_table import MessagesTable
+    from wechat_kf.adapters.aws.queues import EventSqsQueue
+    from wechat_kf.domain.access_token import TokenProvider
+    from wechat_kf.domain.events import Event
+    from wechat_kf.domain.merchants.announcements import AnnouncedMerchants
+    from wechat_kf.domain.messages.acceptance import Acceptance
+    from wechat_kf.domain.messages.attempt import Attempt
+    from wechat_kf.domain.messages.broadcasts import Broadcasts
+    from wechat_kf.domain.messages.message import MessageSender
+    from wechat_kf.wechat.client import WeChatClient
+
+# Mix-ins for the settings class of a function. Not `slots=True`: two bases with slots cannot be
+# combined. `kw_only=True`, so that a base may have defaults.
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventSettings:
+    """Environment of a function that emits events."""
+
+    app_id: str
+    inbound_queue_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MerchantSettings:
+    """Environment of a function that reads or writes merchants."""
+
+    merchants_table: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageSettings:
+    """Environment of a function that stores or queues messages to buyers."""
+
+    messages_table: str
+    outbound_queue_url: str
+    transcript_retention_days: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MerchantChangeSettings(MerchantSettings, EventSettings):
+    """Environment of a function that changes merchants: subscribers are notified."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptSettings(MessageSettings, EventSettings):
+    """Environment of a function that settles messages: subscribers are notified."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenSettings:
+    """Environment of a function that calls WeChat, besides `WeChatSettings`."""
+
+    app_id: str
+    tokens_table: str
+    token_function: str
+
+
+@cache
+def dynamodb() -> Any:
+    """Return the function's one DynamoDB client."""
+    from wechat_kf.adapters.aws.clients import dynamodb_client
+
+    return dynamodb_client()
+
+
+@cache
+def sqs() -> Any:
+    """Return the function's one SQS client."""
+    from wechat_kf.adapters.aws.clients import sqs_client
+
+    return sqs_client()
+
+
+def merchants_table(settings: MerchantSettings) -> MerchantsTable:
+    from wechat_kf.adapters.aws.merchants_table import MerchantsTable
+
+    return MerchantsTable(dynamodb(), settings.merchants_table)
+
+
+def messages_table(settings: MessageSettings) -> MessagesTable:
+    from wechat_kf.adapters.aws.messages_table import MessagesTable
+
+    return MessagesTable(
+        dynamodb(), settings.messages_table, settings.transcript_retention_days, now_ms
+    )
+
+
+def broadcasts_table(settings: MessageSettings) -> BroadcastsTable:
+    from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
+
+    return BroadcastsTable(
+        dynamodb(), settings.messages_table, settings.transcript_retention_days, now_ms
+    )
+
+
+def event_queue(settings: EventSettings) -> EventSqsQueue:
+    from wechat_kf.adapters.aws.queues import EventSqsQueue
+
+    return EventSqsQueue(sqs(), settings.inbound_queue_url)
+
+
+def announced_merchants(settings: MerchantChangeSettings) -> AnnouncedMerchants:
+    """Wire the merchants table so that every change is announced as an event."""
+    from wechat_kf.domain.merchants.announcements import AnnouncedMerchants
+
+    return AnnouncedMerchants(
+        merchants_table(settings), event_queue(settings), settings.app_id, on_loss=_log_loss
+    )
+
+
+def acceptance(settings: MessageSettings, max_age_ms: int) -> Acceptance:
+    """Wire the acceptance of messages that may wait for `max_age_ms` before they expire."""
+    from wechat_kf.adapters.aws.queues import OutboundSqsQueue
+    from wechat_kf.domain.messages.acceptance import Acceptance
+
+    return Acceptance(
+        store=messages_table(settings),
+        queue=OutboundSqsQueue(sqs(), settings.outbound_queue_url),
+        clock=now_ms,
+        max_age_ms=max_age_ms,
+    )
+
+
+def attempt(settings: AttemptSettings, sender: MessageSender) -> Attempt:
+    """Wire the attempts at sending with `sender`."""
+    from wechat_kf.adapters.wechat.outcome_log import log_outcome
+    from wechat_kf.domain.messages.attempt import Attempt
+
+    return Attempt(
+        store=messages_table(settings),
+        sender=sender,
+        events=event_queue(settings),
+        clock=now_ms,
+        app_id=settings.app_id,
+        report=log_outcome,
+    )
+
+
+def broadcasts(settings: MessageSettings) -> Broadcasts:
+    from wechat_kf.domain.messages.broadcasts import Broadcasts
+
+    return Broadcasts(broadcasts_table(settings), messages_table(settings), now_ms)
+
+
+def token_provider(settings: TokenSettings) -> TokenProvider:
+    """Wire a worker's way to the access token: its memory, the table, the token function."""
+    from wechat_kf.adapters.aws.clients import lambda_client
+    from wechat_kf.adapters.aws.token_function import TokenFunction
+    from wechat_kf.adapters.aws.tokens_table import TokensTable
+    from wechat_kf.domain.access_token import TokenProvider
+
+    return TokenProvider(
+        TokensTable(dynamodb(), settings.tokens_table, settings.app_id),
+        TokenFunction(lambda_client(), settings.token_function),
+        now_ms,
+    )
+
+
+def wechat_client(settings: TokenSettings) -> WeChatClient:
+    """Wire the client of WeChat's API."""
+    from wechat_kf.adapters.wechat.client_factory import WeChatSettings, create_client
+
+    return create_client(load_settings(WeChatSettings), token_provider(settings))
+
+
+def _log_loss(event: Event) -> None:
+    """Tell the operators that subscribers will not be notified of a merchant's change."""
+    logger.error("merchant event lost", business_id=event.business_id)
+    count("MerchantEventLost")
