@@ -120,7 +120,8 @@ $(SCAN_READY): requirements-scan.txt
 	@touch $(SCAN_READY)
 
 .PHONY: scan
-scan: $(SCAN_READY) ## checkov over the template; what is off and why: .checkov.yaml
+scan: $(READY) $(SCAN_READY) ## checkov over the template; what is off and why: .checkov.yaml
+	@mkdir -p .local && $(BIN)/python -m tools.docs.template_file > .local/template.json
 	@$(SCAN)/checkov --config-file .checkov.yaml
 
 .PHONY: audit

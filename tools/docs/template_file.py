@@ -1,5 +1,9 @@
-"""`template.yaml` as data: CloudFormation's short forms become one-key mappings."""
+"""Read `template.yaml` as data: short forms (`!Ref`) become one-key mappings, anchors are resolved.
 
+python -m tools.docs.template_file    # print it as JSON, for tools that reject merge keys
+"""
+
+import json
 from typing import Any
 
 import yaml
@@ -10,7 +14,7 @@ TEMPLATE_FILE = ROOT / "template.yaml"
 
 
 class TemplateLoader(yaml.SafeLoader):
-    """Understands `!Ref`, `!GetAtt`, `!Sub` and the rest of the short forms."""
+    """YAML loader that understands `!Ref`, `!GetAtt`, `!Sub` and the other short forms."""
 
 
 def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
@@ -28,7 +32,11 @@ TemplateLoader.add_multi_constructor("!", _short_form)
 
 
 def read_template() -> dict[str, Any]:
-    """The whole template; references are left as they stand."""
+    """Return the whole template; references stay unresolved."""
     text = TEMPLATE_FILE.read_text(encoding="utf-8")
     document: dict[str, Any] = yaml.load(text, TemplateLoader)  # noqa: S506 - a SafeLoader
     return document
+
+
+if __name__ == "__main__":
+    print(json.dumps(read_template(), indent=1))
