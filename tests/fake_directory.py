@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from wechat_kf.domain.merchants.merchant import DirectoryEntry, NameTakenError, Registration
+from wechat_kf.domain.merchants.merchant import AccountNameTakenError, DirectoryEntry, Registration
 
 
 @dataclass
@@ -31,7 +31,7 @@ class FakeDirectory:
         with self._lock:
             name = registration.account_name
             if name in self.burnt or self._by_name(name):
-                raise NameTakenError({"errcode": 45070, "rid": "6114dedc-7e90330d-3fb31e22"})
+                raise AccountNameTakenError(errcode=45070, rid="6114dedc-7e90330d-3fb31e22")
             entry = self.add(name, registration.nickname, icon_media_id)
         self._leave("register")
         return entry

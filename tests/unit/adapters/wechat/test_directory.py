@@ -9,8 +9,8 @@ import pytest
 
 from wechat_kf.adapters.wechat.directory import WeChatDirectory
 from wechat_kf.domain.merchants.merchant import (
+    AccountNameTakenError,
     DirectoryEntry,
-    NameTakenError,
     OutcomeUnknownError,
     Registration,
 )
@@ -76,9 +76,9 @@ def test_a_failure_to_read_back_is_no_failure_to_register(failure: Exception) ->
 
 def test_a_taken_name_keeps_wechats_evidence() -> None:
     refusal = api_error(45070, f"taken rid: {RID}", operations.REGISTER)
-    with pytest.raises(NameTakenError) as raised:
+    with pytest.raises(AccountNameTakenError) as raised:
         directory(StubClient(register=refusal)).register(SHOP, "media")
-    assert raised.value.evidence == {"errcode": 45070, "rid": RID}
+    assert raised.value.members == {"field": "account_name", "errcode": 45070, "rid": RID}
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
-"""WeChat's own list of sub-merchants, as the rules of registration need it."""
+"""WeChat's list of sub-merchants, in the terms of the merchants domain."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from wechat_kf.domain.merchants.merchant import (
+    AccountNameTakenError,
     DirectoryEntry,
-    NameTakenError,
     OutcomeUnknownError,
     Registration,
 )
@@ -17,7 +17,7 @@ from wechat_kf.wechat.submerchants import SubMerchant
 
 
 class WeChatDirectory:
-    """Implements `domain.merchant.SubMerchantDirectory`. WeChat's other refusals pass through."""
+    """Implements `SubMerchantDirectory`. WeChat's other refusals pass through."""
 
     def __init__(self, client: WeChatClient) -> None:
         self._client = client
@@ -31,13 +31,13 @@ class WeChatDirectory:
                 transfer_to_commkf=registration.transfer_to_commkf,
             )
         except wechat_errors.NameTakenError as error:
-            evidence: dict[str, str | int] = {"errcode": error.errcode}
-            raise NameTakenError(evidence | ({"rid": error.rid} if error.rid else {})) from None
+            rid = {"rid": error.rid} if error.rid else {}
+            raise AccountNameTakenError(errcode=error.errcode, **rid) from None
         except (wechat_errors.TransportError, wechat_errors.MalformedReplyError) as error:
             if error.sent == "perhaps":
                 raise OutcomeUnknownError from None
             raise
-        return self._described(business_id, registration)
+        return self._read_back(business_id, registration)
 
     def update(
         self, business_id: str, *, nickname: str | None = None, icon_media_id: str | None = None
@@ -62,11 +62,11 @@ class WeChatDirectory:
     def upload_icon(self, image: bytes) -> str:
         return self._client.upload_image(image).media_id
 
-    def _described(self, business_id: str, registration: Registration) -> DirectoryEntry:
-        """As WeChat shows it, with the icon's address.
+    def _read_back(self, business_id: str, registration: Registration) -> DirectoryEntry:
+        """Return the new sub-merchant as WeChat shows it, with the icon's address.
 
-        The sub-merchant is open by now: a failure to read it back must not look like a failure to
-        open it. The next sync fills in what is missing.
+        It is open by now: a failure to read it back must not look like a failure to open it. The
+        next reconciliation fills in what is missing.
         """
         try:
             found = self.get(business_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
@@ -104,14 +104,6 @@ class Registration:
     welcome_message: str | None = None
 
 
-class NameTakenError(Exception):
-    """WeChat says the account name has been used already. `evidence`: its errcode and rid."""
-
-    def __init__(self, evidence: Mapping[str, str | int] | None = None) -> None:
-        super().__init__("the account name has been used already")
-        self.evidence = dict(evidence or {})
-
-
 class OutcomeUnknownError(Exception):
     """The call to WeChat broke off after it may have been carried out."""
 
@@ -121,9 +113,16 @@ class ChangedMeanwhileError(Exception):
 
 
 class AccountNameTakenError(ConflictError):
-    """The account name has been used, and not for a sub-merchant of this Mini Program."""
+    """WeChat says that this account name has been used; an account name is never free again.
+
+    `evidence` is what WeChat's support asks for: errcode and rid.
+    """
 
     code = "account_name_taken"
+
+    def __init__(self, **evidence: str | int) -> None:
+        detail = "this account_name has been used up, and not by a sub-merchant of yours"
+        super().__init__(detail, field="account_name", **evidence)
 
 
 class MerchantInactiveError(ConflictError):
@@ -180,7 +179,7 @@ class SubMerchantDirectory(Protocol):
         """Open a sub-merchant.
 
         Raises:
-            NameTakenError: this account name exists already (45070).
+            AccountNameTakenError: the account name has been used, perhaps by an earlier try.
             OutcomeUnknownError: WeChat may or may not have done it.
         """
 

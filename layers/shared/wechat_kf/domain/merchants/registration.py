@@ -1,7 +1,7 @@
-"""Opening a sub-merchant, safely to repeat.
+"""Opening a sub-merchant so that any failure can be answered by a repeat.
 
-WeChat burns an account name for ever and answers a repeat with an error; so whatever interrupts us,
-the account name finds the sub-merchant again. Source: reference/wechat.md section 3.1.
+An account name can never be reused, and WeChat answers a repeat with an error; so after any
+interruption the account name finds the sub-merchant again (docs/wechat-api.md, section 3.1).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from wechat_kf.domain.merchants.merchant import (
     DirectoryEntry,
     Merchant,
     MerchantStore,
-    NameTakenError,
     OutcomeUnknownError,
     Registration,
     SubMerchantDirectory,
@@ -27,7 +26,7 @@ from wechat_kf.errors import ConflictError, UnavailableError
 
 TRIES = 3
 PAUSE_SECONDS = 0.3
-"""What another caller has just registered may not show up at once."""
+"""What another caller has just registered may not be listed at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +39,21 @@ class Registrar:
     pause: Callable[[float], None] = time.sleep
 
     def register(self, registration: Registration) -> tuple[Merchant, bool]:
-        """The merchant, and whether this call opened it (as far as can be told after a time-out).
+        """Return the merchant, and whether this call opened it (a guess after a time-out).
 
-        A merchant that is ours already is returned as it is; only a missing external id is added.
-        The icon is uploaded at the last moment, and not at all when it is not needed.
+        An existing merchant is returned as it is; only a missing external id is added. The icon is
+        uploaded right before it is used, and not at all when it is not needed.
 
         Raises:
             ConflictError: the account name or the external id belongs to another merchant
-                (`business_id` says which), or the name is used up (AccountNameTakenError).
+                (`business_id` says which), or the name is used up (`AccountNameTakenError`).
             UnavailableError: WeChat did not answer; repeating the request is safe.
         """
         known = self._known(registration)
         if known:
-            return self._linked(known, registration.external_id), False
-        entry, created = self._settled(registration)
-        return self._kept(entry, registration), created
+            return self._link(known, registration.external_id), False
+        entry, created = self._open(registration)
+        return self._save(entry, registration), created
 
     def _known(self, registration: Registration) -> Merchant | None:
         external_id = registration.external_id
@@ -69,33 +68,30 @@ class Registrar:
             business_id=owner.business_id,
         )
 
-    def _settled(self, registration: Registration) -> tuple[DirectoryEntry, bool]:
+    def _open(self, registration: Registration) -> tuple[DirectoryEntry, bool]:
         name = registration.account_name
-        # Looking first spares the upload for a sub-merchant of an interrupted or foreign try, and
-        # makes "created" true to what happened.
+        # Looking first avoids the upload when an interrupted or foreign try has opened it already,
+        # and makes "created" correct.
         found = self.directory.find(name)
         if found:
             return found, False
         media_id = media_id_of(registration.icon, self.directory)
         try:
             return self.directory.register(registration, media_id), True
-        except NameTakenError as error:
-            found, created, evidence = self._sought(name), False, error.evidence
+        except AccountNameTakenError:
+            found = self._find(name)
             if found is None:
-                raise AccountNameTakenError(
-                    "this account_name has been used up, and not by a sub-merchant of yours",
-                    field="account_name",
-                    **evidence,
-                ) from None
+                raise
+            return found, False
         except OutcomeUnknownError:
-            found, created = self._sought(name), True
+            found = self._find(name)
             if found is None:
                 raise UnavailableError(
                     "WeChat did not confirm the registration; please repeat the same request"
                 ) from None
-        return found, created
+            return found, True
 
-    def _sought(self, account_name: str) -> DirectoryEntry | None:
+    def _find(self, account_name: str) -> DirectoryEntry | None:
         for attempt in range(TRIES):
             if attempt:
                 self.pause(PAUSE_SECONDS * attempt)
@@ -104,19 +100,19 @@ class Registrar:
                 return found
         return None
 
-    def _kept(self, entry: DirectoryEntry, registration: Registration) -> Merchant:
+    def _save(self, entry: DirectoryEntry, registration: Registration) -> Merchant:
         adopted = Merchant.adopted(entry, registration.external_id, now=self.clock())
         new = replace(adopted, welcome_message=registration.welcome_message)
         try:
             stored = self.store.add(new)
         except ConflictError:
-            # Another merchant got this external id while we were away at WeChat. What WeChat has
+            # Another merchant got this external id during our call to WeChat. What WeChat has
             # opened must be on record all the same.
             self.store.add(replace(new, external_id=None))
             raise
-        return self._linked(stored, registration.external_id)
+        return self._link(stored, registration.external_id)
 
-    def _linked(self, merchant: Merchant, external_id: str | None) -> Merchant:
+    def _link(self, merchant: Merchant, external_id: str | None) -> Merchant:
         for _ in range(TRIES):
             if external_id is None or merchant.external_id == external_id:
                 return merchant
