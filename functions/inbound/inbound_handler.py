@@ -83,7 +83,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 def fan_out(record: Record) -> None:
     """One event, safe to repeat."""
-    event = RECOVERY.recovered(event_from_body(record.body))
+    event = RECOVERY.recover(event_from_body(record.body))
     FAN_OUT.handle(event)
     if event.type == EventType.MESSAGE_RECEIVED:
         count("MessagesReceived", merchant=event.business_id)

@@ -74,7 +74,7 @@ def merchant_sync() -> MerchantSync:
     )
     merchants = MerchantsTable(DYNAMODB, SETTINGS.merchants_table)
     return MerchantSync(
-        AnnouncedMerchants(merchants, EVENTS, SETTINGS.app_id, on_loss=log_loss),
+        AnnouncedMerchants(merchants, EVENTS, SETTINGS.app_id, report_loss=log_loss),
         WeChatDirectory(create_client(load_settings(WeChatSettings), tokens)),
         now_ms,
     )

@@ -124,7 +124,7 @@ def announced_merchants(settings: MerchantChangeSettings) -> AnnouncedMerchants:
     from wechat_kf.domain.merchants.announcements import AnnouncedMerchants
 
     return AnnouncedMerchants(
-        merchants_table(settings), event_queue(settings), settings.app_id, on_loss=_log_loss
+        merchants_table(settings), event_queue(settings), settings.app_id, report_loss=_log_loss
     )
 
 
@@ -184,6 +184,6 @@ def wechat_client(settings: TokenSettings) -> WeChatClient:
 
 
 def _log_loss(event: Event) -> None:
-    """Tell the operators that subscribers will not be notified of a merchant's change."""
+    """Report that subscribers will not be notified of a change of a merchant."""
     logger.error("merchant event lost", business_id=event.business_id)
     count("MerchantEventLost")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from wechat_kf.api.message_models import Openid, WindowResponse
 from wechat_kf.api.validators import Instant
-from wechat_kf.domain.clock import rfc3339
+from wechat_kf.domain.clock import rfc3339, rfc3339_or_none
 from wechat_kf.domain.messages.conversations import Conversation, Window
 from wechat_kf.domain.messages.message import Status
 from wechat_kf.domain.messages.transcript import Direction, TranscriptEntry
@@ -33,8 +33,8 @@ class ConversationResponse(BaseModel):
             business_id=conversation.business_id,
             openid=conversation.openid,
             active_at=rfc3339(conversation.active_at),
-            messaged_at=_instant(conversation.messaged_at),
-            entered_at=_instant(conversation.entered_at),
+            messaged_at=rfc3339_or_none(conversation.messaged_at),
+            entered_at=rfc3339_or_none(conversation.entered_at),
             window=WindowResponse.of(window),
         )
 
@@ -106,7 +106,3 @@ class TypingResponse(BaseModel):
         description="shown; already (it was shown before); ignored (WeChat shows it only within 30 "
         "seconds of an exchange)"
     )
-
-
-def _instant(at_ms: int) -> str | None:
-    return rfc3339(at_ms) if at_ms else None

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from wechat_kf.api.validators import Instant
-from wechat_kf.domain.clock import rfc3339
+from wechat_kf.domain.clock import rfc3339, rfc3339_or_none
 from wechat_kf.domain.events import EventType
 from wechat_kf.domain.subscriptions.subscription import (
     Subscription,
@@ -120,8 +120,8 @@ class HealthResponse(BaseModel):
         circuit = subscription.circuit
         return cls(
             failures_in_a_row=circuit.failures,
-            failing_since=_instant(circuit.failing_since),
-            next_attempt_at=_instant(circuit.open_until),
+            failing_since=rfc3339_or_none(circuit.failing_since),
+            next_attempt_at=rfc3339_or_none(circuit.open_until),
         )
 
 
@@ -204,7 +204,3 @@ def _shown(target: Target) -> AnyTarget:
             return QueueTarget(type="queue", queue_url=target.address)
         case TargetType.EVENT_BUS:
             return EventBusTarget(type="event_bus")
-
-
-def _instant(at_ms: int) -> str | None:
-    return rfc3339(at_ms) if at_ms else None

@@ -1,4 +1,4 @@
-"""Time, as the rules use it: whole milliseconds since the epoch, handed in."""
+"""Time in whole milliseconds since the epoch; rules get it from a `Clock`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,22 @@ DAY = 24 * HOUR
 
 
 def now_ms() -> int:
-    """The real clock, in epoch milliseconds."""
+    """Return the current time in epoch milliseconds."""
     return time.time_ns() // 1_000_000
 
 
 def rfc3339(at_ms: int) -> str:
-    """An instant as UTC text with milliseconds, such as `2026-01-02T03:04:05.678Z`."""
+    """Format a time as UTC text with milliseconds, such as `2026-01-02T03:04:05.678Z`."""
     seconds, milliseconds = divmod(at_ms, SECOND)
-    # Not by way of a datetime, which takes twice as long, and every push needs it.
+    # A datetime would take twice as long, and every push needs this.
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03d}Z"
 
 
+def rfc3339_or_none(at_ms: int) -> str | None:
+    """Like `rfc3339`; None for 0, which stands for never."""
+    return rfc3339(at_ms) if at_ms else None
+
+
 def from_rfc3339(text: str) -> int:
-    """The inverse of `rfc3339`. Raises `ValueError` for other text."""
+    """Parse the text of `rfc3339`. Raises `ValueError` for other text."""
     return round(datetime.fromisoformat(text).timestamp() * 1000)

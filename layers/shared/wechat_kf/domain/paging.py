@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """`next_cursor` is opaque to everyone but the store that made it; None on the last page."""
+    """`next_cursor` is opaque to all but the store that made it; None on the last page."""
 
     items: Sequence[T]
     next_cursor: str | None = None

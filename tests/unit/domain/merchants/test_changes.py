@@ -27,7 +27,7 @@ class House:
         self.clock = FakeClock()
         self.admin = MerchantAdmin(self.store, self.directory, self.clock)
         entry = self.directory.add("shop_0042", "苹果旗舰店")
-        self.merchant = self.store.add(Merchant.adopted(entry, "m-1001", now=1))
+        self.merchant = self.store.add(Merchant.adopt(entry, "m-1001", now=1))
 
     def change(self, **change: object) -> Merchant:
         return self.admin.change("1", MerchantChange(**change))  # type: ignore[arg-type]
@@ -107,7 +107,7 @@ def test_an_external_id_of_another_merchant_is_refused_before_anything_changes(
     house: House,
 ) -> None:
     other = house.directory.add("shop_0043", "香蕉旗舰店")
-    house.store.add(Merchant.adopted(other, "m-2", now=1))
+    house.store.add(Merchant.adopt(other, "m-2", now=1))
     with pytest.raises(ConflictError) as raised:
         house.change(nickname="新名字", external_id="m-2")
     assert raised.value.members == {"field": "external_id", "business_id": "2"}

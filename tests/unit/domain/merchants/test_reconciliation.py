@@ -24,7 +24,7 @@ class House:
     def known(self, number: int, external_id: str | None = None) -> Merchant:
         """A merchant at WeChat and on record."""
         entry = self.directory.add(f"shop_{number:04}", f"商店{number}")
-        return self.store.add(Merchant.adopted(entry, external_id, now=1))
+        return self.store.add(Merchant.adopt(entry, external_id, now=1))
 
     @property
     def agrees(self) -> bool:
@@ -103,7 +103,7 @@ def test_a_merchant_registered_while_the_list_is_read_is_not_added_twice(house: 
     listing = house.directory.list
 
     def overtaken() -> Iterator[DirectoryEntry]:
-        house.store.add(Merchant.adopted(entry, "m-1", now=7))
+        house.store.add(Merchant.adopt(entry, "m-1", now=7))
         yield from listing()
 
     house.directory.list = overtaken  # type: ignore[method-assign]

@@ -221,7 +221,7 @@ def test_losing_the_external_id_to_another_name_keeps_what_wechat_opened_on_reco
     upload = directory.upload_icon
 
     def overtaken(image: bytes) -> str:
-        store.add(Merchant.adopted(rival, "m-1001", now=1))
+        store.add(Merchant.adopt(rival, "m-1001", now=1))
         return upload(image)
 
     directory.upload_icon = overtaken  # type: ignore[method-assign]

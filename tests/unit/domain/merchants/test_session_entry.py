@@ -33,7 +33,7 @@ def entered(text: str, business_id: str = "0") -> Event:
 def test_a_merchant_of_ours_gets_its_entering_back(business_id: str) -> None:
     event = entered(session_from(business_id))
 
-    recovered = EntryRecovery(Merchants()).recovered(event)
+    recovered = EntryRecovery(Merchants()).recover(event)
 
     assert recovered.business_id == recovered.data["business_id"] == business_id
     assert recovered.conversation == f"{business_id}#o1"
@@ -46,14 +46,14 @@ def test_a_merchant_of_ours_gets_its_entering_back(business_id: str) -> None:
 )
 def test_any_other_text_leaves_it_with_the_main_account(text: str) -> None:
     event = entered(text)
-    assert EntryRecovery(Merchants()).recovered(event) == event
+    assert EntryRecovery(Merchants()).recover(event) == event
 
 
 def test_what_wechat_said_is_not_overruled() -> None:
     merchants = Merchants()
     event = entered(session_from("42"), business_id="7")
 
-    assert EntryRecovery(merchants).recovered(event) == event
+    assert EntryRecovery(merchants).recover(event) == event
     assert merchants.asked == []
 
 
@@ -61,7 +61,7 @@ def test_merchants_are_only_looked_up_for_enterings_that_name_one() -> None:
     merchants = Merchants()
     recovery = EntryRecovery(merchants)
 
-    recovery.recovered(entered("poster"))
-    recovery.recovered(replace(entered(session_from("42")), type=EventType.MESSAGE_RECEIVED))
+    recovery.recover(entered("poster"))
+    recovery.recover(replace(entered(session_from("42")), type=EventType.MESSAGE_RECEIVED))
 
     assert merchants.asked == []

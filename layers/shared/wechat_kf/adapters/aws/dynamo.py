@@ -1,7 +1,7 @@
 """A DynamoDB table in plain Python values, and page cursors.
 
-Hand-written on purpose: our attributes are texts, whole numbers and lists of texts, so boto3's type
-machinery (and its `Decimal`s) would only cost start-up time.
+Written by hand because our attributes are texts, whole numbers and lists of texts: boto3's type
+machinery (and its `Decimal`) would only cost start-up time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LONGEST_KEY = 256  # characters: of 4 bytes at most, so below DynamoDB's 1 024 
 _LATEST_MS = 10**14
 
 _BATCH_TRIES = 5
-"""DynamoDB may leave keys of a batch unread, when they are more than a megabyte or throttled."""
+"""DynamoDB leaves keys of a batch unread when it is throttled or the answer is too large."""
 
 Value = str | int | Sequence[str] | None
 Attributes = dict[str, Any]
@@ -31,7 +31,7 @@ Attributes = dict[str, Any]
 
 
 class ConditionFailedError(Exception):
-    """The condition of a write did not hold; `old` is the item as it is (None: there is none)."""
+    """The condition of a write did not hold; `old` is the stored item, or None."""
 
     def __init__(self, old: Attributes | None) -> None:
         super().__init__("the condition of a write did not hold")
@@ -63,13 +63,13 @@ class Table:
     name: str
 
     def get(self, key: Mapping[str, Value]) -> Attributes | None:
-        """The item, as of now (a consistent read)."""
+        """Return the item (a consistent read), or None."""
         with as_unavailable("DynamoDB"):
             answer = self.client.get_item(TableName=self.name, Key=encode(key), ConsistentRead=True)
         return decode(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, keys: Sequence[Mapping[str, Value]]) -> list[Attributes]:
-        """Those of the items (100 at most) that exist, in any order (an eventual read)."""
+        """Return the items that exist, unordered (up to 100 keys, eventually consistent)."""
         found: list[Attributes] = []
         wanted: list[dict[str, Any]] = [encode(key) for key in keys]
         for _ in range(_BATCH_TRIES):
@@ -102,7 +102,7 @@ class Table:
         *,
         condition: str,
     ) -> Attributes:
-        """Change an item if `condition` holds: the item afterwards. Raises ConditionFailedError."""
+        """Change an item if `condition` holds and return it. Raises ConditionFailedError."""
         answer = self._write(
             self.client.update_item,
             {"Key": encode(key), "ReturnValues": "ALL_NEW"},
@@ -111,14 +111,14 @@ class Table:
         return decode(answer["Attributes"])
 
     def delete(self, key: Mapping[str, Value]) -> bool:
-        """Whether there was such an item."""
+        """Delete an item and return whether it existed."""
         answer = self._write(
             self.client.delete_item, {"Key": encode(key), "ReturnValues": "ALL_OLD"}, {}
         )
         return bool(answer.get("Attributes"))
 
     def query(self, query: Query) -> tuple[list[Attributes], Attributes | None]:
-        """One page: its items, and the key it ended at if there may be more."""
+        """Return one page of items, and the key it ended at if there may be more."""
         request = {
             "TableName": self.name,
             "IndexName": query.index,
@@ -179,11 +179,11 @@ def _projection(names: Sequence[str]) -> str | None:
 
 
 def encode(values: Mapping[str, Value]) -> dict[str, Any]:
-    """Plain values as DynamoDB writes them; None is left out."""
-    return {name: _encoded(value) for name, value in values.items() if value is not None}
+    """Convert plain values to DynamoDB's format; None is left out."""
+    return {name: _encode_value(value) for name, value in values.items() if value is not None}
 
 
-def _encoded(value: Value) -> dict[str, Any]:
+def _encode_value(value: Value) -> dict[str, Any]:
     if isinstance(value, str):
         return {"S": str(value)}  # a StrEnum becomes the text it is
     if isinstance(value, int):
@@ -192,11 +192,11 @@ def _encoded(value: Value) -> dict[str, Any]:
 
 
 def decode(item: Mapping[str, Any]) -> Attributes:
-    """The inverse of `encode`."""
-    return {name: _decoded(value) for name, value in item.items()}
+    """Convert an item from DynamoDB's format."""
+    return {name: _decode_value(value) for name, value in item.items()}
 
 
-def _decoded(value: Mapping[str, Any]) -> str | int | list[str]:
+def _decode_value(value: Mapping[str, Any]) -> str | int | list[str]:
     if "S" in value:
         return str(value["S"])
     if "N" in value:
@@ -205,17 +205,17 @@ def _decoded(value: Mapping[str, Any]) -> str | int | list[str]:
 
 
 def cursor(*parts: str | int) -> str:
-    """An opaque text for the place a page ended at.
+    """Return an opaque text for the place where a page ended.
 
-    It holds the sort keys only: the partition is always the one the caller asks for, so that a
-    cursor cannot lead into another merchant's data.
+    It holds sort keys only: the partition is always the one in the request, so a cursor cannot
+    lead into another merchant's data.
     """
     text = json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def cursor_parts(text: str, *kinds: type[str] | type[int]) -> list[Any]:
-    """The inverse of `cursor`. Raises InvalidRequestError for any other text."""
+    """Read a cursor. Raises InvalidRequestError for any other text."""
     try:
         parts = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (binascii.Error, ValueError, RecursionError):
@@ -228,7 +228,7 @@ def cursor_parts(text: str, *kinds: type[str] | type[int]) -> list[Any]:
 
 
 def invalid_cursor() -> InvalidRequestError:
-    """The caller's cursor is not one that this list gave out."""
+    """Return the error for a cursor that this list did not give out."""
     return InvalidRequestError("cursor", "must be a next_cursor of the same list")
 
 

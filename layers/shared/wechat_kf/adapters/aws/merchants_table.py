@@ -1,7 +1,7 @@
-"""The merchants, with their two unique names as items of their own.
+"""The merchants table: each merchant, and its two unique names as items of their own.
 
 Items: `merchant` by business id (all fields), `account_name` and `external_id` by name (pointing to
-the business id). DynamoDB knows no unique attribute but the key; one transaction writes all three.
+the business id). In DynamoDB only keys are unique, so one transaction writes all three.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ACCOUNT_NAME: Final = "account_name"
 EXTERNAL_ID: Final = "external_id"
 
 TRIES = 4
-"""Two transactions on the same items at the same moment cancel each other; both try again."""
+"""Transactions on the same items at the same moment cancel each other; each is tried again."""
 
 
 class MerchantsTable:
@@ -47,57 +47,31 @@ class MerchantsTable:
         self._pause = pause
 
     def add(self, merchant: Merchant) -> Merchant:
-        """Store a merchant, or return the one that already has this business id, unchanged.
-
-        Raises:
-            ConflictError: the account name or the external id belongs to another merchant.
-        """
-        for attempt in range(TRIES):
-            blocking = self._written([_put_new(item) for item in _items(merchant).values()])
-            if blocking is None:
-                return merchant
-            if existing := blocking.get(MERCHANT):
-                return _merchant(existing)
-            _refuse_taken_names(blocking)
-            self._pause(0.05 * (attempt + 1))
-        raise UnavailableError("another request is registering the same merchant")
+        blocking = self._write([_put_new(item) for item in _items(merchant).values()])
+        if existing := blocking.get(MERCHANT):
+            return _merchant(existing)
+        _refuse_taken_names(blocking)
+        return merchant
 
     def update(self, before: Merchant, after: Merchant) -> Merchant:
-        """Replace `before` by `after`: the record as stored, its version one higher.
-
-        Raises:
-            ChangedMeanwhileError: the stored record is not `before` any more.
-            ConflictError: the new external id belongs to another merchant.
-        """
         stored = replace(after, version=before.version + 1)
-        for attempt in range(TRIES):
-            blocking = self._written(_replacement(before, stored))
-            if blocking is None:
-                return stored
-            if MERCHANT in blocking:
-                raise ChangedMeanwhileError
-            _refuse_taken_names(blocking)
-            self._pause(0.05 * (attempt + 1))
-        raise UnavailableError("another request is changing the same merchant")
+        blocking = self._write(_replacement(before, stored))
+        if MERCHANT in blocking:
+            raise ChangedMeanwhileError
+        _refuse_taken_names(blocking)
+        return stored
 
     def get(self, business_id: str) -> Merchant | None:
-        """The merchant of this business id."""
         row = self._table.get({"kind": MERCHANT, "key": business_id})
         return _merchant(row) if row else None
 
     def find_by_account_name(self, account_name: str) -> Merchant | None:
-        """The merchant of this account name."""
         return self._find(ACCOUNT_NAME, account_name)
 
     def find_by_external_id(self, external_id: str) -> Merchant | None:
-        """The merchant of this external id."""
         return self._find(EXTERNAL_ID, external_id)
 
     def list(self, *, limit: int, cursor: str | None) -> Page[Merchant]:
-        """All merchants, in the order of their business ids (as texts).
-
-        Raises InvalidRequestError for a cursor that is not ours.
-        """
         rows, end = self._table.query(
             Query(
                 "#kind = :kind",
@@ -112,27 +86,29 @@ class MerchantsTable:
         pointer = self._table.get({"kind": kind, "key": name})
         return self.get(pointer["business_id"]) if pointer else None
 
-    def _written(self, writes: Sequence[_Write]) -> dict[str, Attributes] | None:
-        """None when all were written; else the items that stood in the way, by kind.
-
-        Without any: another transaction was at the same items, and nothing is known of them.
-        """
+    def _write(self, writes: Sequence[_Write]) -> dict[str, Attributes]:
+        """Write all, or none and return the items that stand in the way, by kind."""
         transaction = [
             {write.verb: {"TableName": self._table.name, **write.request}} for write in writes
         ]
-        with as_unavailable("DynamoDB"):
-            try:
-                self._client.transact_write_items(TransactItems=transaction)
-            except ClientError as error:
-                reasons: Any = error.response.get("CancellationReasons")
-                if not reasons:
-                    raise
-                return {
-                    write.kind: decode(reason.get("Item", {}))
-                    for write, reason in zip(writes, reasons, strict=True)
-                    if reason.get("Code") == "ConditionalCheckFailed"
-                }
-        return None
+        for attempt in range(TRIES):
+            with as_unavailable("DynamoDB"):
+                try:
+                    self._client.transact_write_items(TransactItems=transaction)
+                    return {}
+                except ClientError as error:
+                    reasons: Any = error.response.get("CancellationReasons")
+                    if not reasons:
+                        raise
+            blocking = {
+                write.kind: decode(reason.get("Item", {}))
+                for write, reason in zip(writes, reasons, strict=True)
+                if reason.get("Code") == "ConditionalCheckFailed"
+            }
+            if blocking:
+                return blocking
+            self._pause(0.05 * (attempt + 1))
+        raise UnavailableError("another request is changing the same merchant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +142,7 @@ def _put(
 
 
 def _replacement(before: Merchant, after: Merchant) -> list[_Write]:
-    """The writes of an update; the version on the merchant guards the names with it."""
+    """Return the writes of an update; the condition on the version protects the names too."""
     old, new = _items(before), _items(after)
     writes = [
         _put(

@@ -1,1 +1,1 @@
-"""Merchants: registration, changes, reconciliation."""
+"""Merchants: registration, changes, reconciliation, announcements, contact button."""

@@ -1,9 +1,10 @@
-"""Telling subscribers what became of a merchant: `wechat.kf.merchant.changed`."""
+"""Events about merchants: `wechat.kf.merchant.changed`."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from wechat_kf.domain.events import Event, EventQueue, EventType
 from wechat_kf.domain.merchants.merchant import Merchant, MerchantStore, merchant_document
@@ -12,7 +13,7 @@ from wechat_kf.errors import UnavailableError
 
 
 def changed_event(merchant: Merchant, app_id: str) -> Event:
-    """The event of a record's current version; its subject is the business id."""
+    """Return the event of a record's current version; its subject is the business id."""
     version = f"{app_id}|{merchant.business_id}|{merchant.created_at}|{merchant.version}"
     return Event(
         id=hashlib.sha256(version.encode()).hexdigest(),
@@ -25,51 +26,44 @@ def changed_event(merchant: Merchant, app_id: str) -> Event:
     )
 
 
+@dataclass(frozen=True, slots=True)
 class AnnouncedMerchants:
-    """A `MerchantStore` whose changes are announced, once each.
+    """A `MerchantStore` that announces each change once.
 
-    The record is the truth and the event a courtesy: when the queue fails, the change stands, and
-    `on_loss` is told of the event that nobody will get.
+    When the queue fails, the change stands, and `report_loss` is called with the lost event.
     """
 
-    def __init__(
-        self,
-        store: MerchantStore,
-        events: EventQueue,
-        app_id: str,
-        on_loss: Callable[[Event], None],
-    ) -> None:
-        self._store = store
-        self._events = events
-        self._app_id = app_id
-        self._on_loss = on_loss
+    store: MerchantStore
+    events: EventQueue
+    app_id: str
+    report_loss: Callable[[Event], None]
 
     def add(self, merchant: Merchant) -> Merchant:
-        stored = self._store.add(merchant)
+        stored = self.store.add(merchant)
         if stored == merchant:
             self._announce(stored)
         return stored
 
     def update(self, before: Merchant, after: Merchant) -> Merchant:
-        stored = self._store.update(before, after)
+        stored = self.store.update(before, after)
         self._announce(stored)
         return stored
 
     def get(self, business_id: str) -> Merchant | None:
-        return self._store.get(business_id)
+        return self.store.get(business_id)
 
     def find_by_account_name(self, account_name: str) -> Merchant | None:
-        return self._store.find_by_account_name(account_name)
+        return self.store.find_by_account_name(account_name)
 
     def find_by_external_id(self, external_id: str) -> Merchant | None:
-        return self._store.find_by_external_id(external_id)
+        return self.store.find_by_external_id(external_id)
 
     def list(self, *, limit: int, cursor: str | None) -> Page[Merchant]:
-        return self._store.list(limit=limit, cursor=cursor)
+        return self.store.list(limit=limit, cursor=cursor)
 
     def _announce(self, merchant: Merchant) -> None:
-        event = changed_event(merchant, self._app_id)
+        event = changed_event(merchant, self.app_id)
         try:
-            self._events.put(event)
+            self.events.put(event)
         except UnavailableError:
-            self._on_loss(event)
+            self.report_loss(event)

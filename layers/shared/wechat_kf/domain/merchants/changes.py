@@ -14,7 +14,7 @@ from wechat_kf.domain.merchants.merchant import (
     MerchantStore,
     MissingAtWeChatError,
     SubMerchantDirectory,
-    media_id_of,
+    resolve_icon,
 )
 from wechat_kf.domain.paging import Page
 from wechat_kf.errors import ConflictError, NotFoundError, UnavailableError
@@ -24,7 +24,7 @@ TRIES = 4
 
 @dataclass(frozen=True, slots=True)
 class MerchantChange:
-    """What to change; None leaves as it is. An empty `welcome_message` ends the greeting."""
+    """What to change; None changes nothing. An empty `welcome_message` removes the greeting."""
 
     nickname: str | None = None
     icon: Icon | None = field(default=None, repr=False)
@@ -33,11 +33,11 @@ class MerchantChange:
     welcome_message: str | None = None
 
     @property
-    def concerns_wechat(self) -> bool:
+    def is_for_wechat(self) -> bool:
         return self.nickname is not None or self.icon is not None
 
-    def of_record(self, merchant: Merchant) -> Merchant:
-        """The record with what is ours alone changed; nickname and icon are WeChat's."""
+    def apply(self, merchant: Merchant) -> Merchant:
+        """Return the record with our own fields changed; nickname and icon are WeChat's."""
         welcome = merchant.welcome_message if self.welcome_message is None else self.welcome_message
         return replace(
             merchant,
@@ -49,7 +49,7 @@ class MerchantChange:
 
 @dataclass(frozen=True, slots=True)
 class MerchantQuery:
-    """A page of merchants; a filter that is not None must match exactly."""
+    """Selects a page of merchants; a filter that is not None must match exactly."""
 
     limit: int
     cursor: str | None = None
@@ -59,39 +59,39 @@ class MerchantQuery:
 
 @dataclass(frozen=True, slots=True)
 class MerchantAdmin:
-    """What operators do with merchants after they are registered."""
+    """Reads and changes registered merchants."""
 
     store: MerchantStore
     directory: SubMerchantDirectory
     clock: Clock
 
     def get(self, business_id: str) -> Merchant:
-        """Raises NotFoundError."""
+        """Return a merchant. Raises NotFoundError."""
         merchant = self.store.get(business_id)
         if merchant is None:
             raise NotFoundError("no such merchant")
         return merchant
 
     def search(self, query: MerchantQuery) -> Page[Merchant]:
-        """One page. Raises InvalidRequestError for a cursor that is not ours."""
+        """Return one page. Raises InvalidRequestError for a cursor that is not ours."""
         if query.account_name is None and query.external_id is None:
             return self.store.list(limit=query.limit, cursor=query.cursor)
         found = self._find(query)
         return Page([found] if found else [])
 
     def change(self, business_id: str, change: MerchantChange) -> Merchant:
-        """Change a merchant: at WeChat only what differs there, then our record.
+        """Change a merchant at WeChat, only where it differs there, then in our record.
 
         Raises:
             NotFoundError: there is no such merchant, here or (MissingAtWeChatError) at WeChat.
             ConflictError: the external id belongs to another merchant; nothing was changed.
-            UnavailableError: others keep changing it; repeating the request is safe.
+            UnavailableError: other requests keep changing it; repeating the request is safe.
         """
         self.get(business_id)
         self._require_free(business_id, change.external_id)
-        if change.concerns_wechat:
+        if change.is_for_wechat:
             self._change_at_wechat(business_id, change)
-        return self._record(business_id, change)
+        return self._save(business_id, change)
 
     def _find(self, query: MerchantQuery) -> Merchant | None:
         if query.external_id is None:
@@ -110,24 +110,24 @@ class MerchantAdmin:
             )
 
     def _change_at_wechat(self, business_id: str, change: MerchantChange) -> None:
-        # Compared with WeChat's own state, not with our record: that may be behind after a crash.
-        entry = self._entry(business_id)
+        # Compare with WeChat's state, not with our record, which may be behind after a crash.
+        entry = self._read_entry(business_id)
         nickname = change.nickname if change.nickname != entry.nickname else None
-        media_id = media_id_of(change.icon, self.directory) if change.icon is not None else None
+        media_id = resolve_icon(change.icon, self.directory) if change.icon is not None else None
         if nickname is not None or media_id is not None:
             self.directory.update(business_id, nickname=nickname, icon_media_id=media_id)
 
-    def _record(self, business_id: str, change: MerchantChange) -> Merchant:
+    def _save(self, business_id: str, change: MerchantChange) -> Merchant:
         """Write what WeChat has now.
 
-        Our record is read before WeChat is, and written only if nobody wrote it since; so the last
-        of several writers has seen the last state of WeChat.
+        Our record is read before WeChat, and written only if unchanged since; so the last of
+        several writers has seen WeChat's last state.
         """
         for _ in range(TRIES):
             before = self.get(business_id)
-            wanted = change.of_record(before)
-            if change.concerns_wechat:
-                wanted = wanted.mirroring(self._entry(business_id))
+            wanted = change.apply(before)
+            if change.is_for_wechat:
+                wanted = wanted.mirror(self._read_entry(business_id))
             if wanted == before:
                 return before
             try:
@@ -136,8 +136,8 @@ class MerchantAdmin:
                 continue
         raise UnavailableError("other requests keep changing this merchant; please repeat")
 
-    def _entry(self, business_id: str) -> DirectoryEntry:
+    def _read_entry(self, business_id: str) -> DirectoryEntry:
         entry = self.directory.get(business_id)
         if entry is None:
-            raise MissingAtWeChatError("WeChat has no such sub-merchant any more")
+            raise MissingAtWeChatError("WeChat no longer has this sub-merchant")
         return entry

@@ -16,10 +16,10 @@ Icon = bytes | str
 
 
 class MerchantStatus(StrEnum):
-    """WeChat has no delete: a merchant can only be set aside on our side.
+    """WeChat has no delete: a merchant can only be deactivated on our side.
 
-    An inactive merchant gets no contact button and may not send. Its buyers can still write, so its
-    events go on being delivered: nothing a buyer says is lost.
+    An inactive merchant has no contact button and may not send. Its buyers can still write, and
+    its events are still delivered: nothing a buyer says is lost.
     """
 
     ACTIVE = "active"
@@ -38,10 +38,10 @@ class DirectoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class Merchant:
-    """Instants are epoch milliseconds. `external_id` is the platform's own key, if it gave one.
+    """Our record of a sub-merchant. Times are epoch milliseconds.
 
-    `welcome_message` is what a buyer who enters is greeted with; None for no greeting.
-    `version` counts the changes of the record; the store uses it to notice that two writers meet.
+    `external_id` is the platform's own key, if any. `welcome_message` greets buyers who enter;
+    None for no greeting. `version` counts changes: the store uses it to detect concurrent writers.
     """
 
     business_id: str
@@ -56,8 +56,8 @@ class Merchant:
     welcome_message: str | None = None
 
     @classmethod
-    def adopted(cls, entry: DirectoryEntry, external_id: str | None, *, now: int) -> Merchant:
-        """A new record of what WeChat has."""
+    def adopt(cls, entry: DirectoryEntry, external_id: str | None, *, now: int) -> Merchant:
+        """Return a new record of what WeChat has."""
         return cls(
             entry.business_id,
             entry.account_name,
@@ -68,13 +68,13 @@ class Merchant:
             updated_at=now,
         )
 
-    def mirroring(self, entry: DirectoryEntry) -> Merchant:
-        """This record with the nickname and icon that WeChat has."""
+    def mirror(self, entry: DirectoryEntry) -> Merchant:
+        """Return this record with the nickname and icon that WeChat has."""
         return replace(self, nickname=entry.nickname, icon_url=entry.icon_url)
 
 
 def merchant_document(merchant: Merchant) -> dict[str, Any]:
-    """The merchant as callers and subscribers see it."""
+    """Return the merchant as callers and subscribers see it."""
     return {
         "business_id": merchant.business_id,
         "account_name": merchant.account_name,
@@ -92,7 +92,7 @@ def merchant_document(merchant: Merchant) -> dict[str, Any]:
 class Registration:
     """What is needed to open a sub-merchant.
 
-    `name_is_derived`: the caller left the account name out, so it follows from `external_id`.
+    `name_is_derived`: the caller gave no account name, so it was derived from `external_id`.
     """
 
     account_name: str
@@ -105,11 +105,11 @@ class Registration:
 
 
 class OutcomeUnknownError(Exception):
-    """The call to WeChat broke off after it may have been carried out."""
+    """The call to WeChat failed after it may have been carried out."""
 
 
 class ChangedMeanwhileError(Exception):
-    """Somebody else changed the record since it was read: read it again."""
+    """The record was changed since it was read: read it again."""
 
 
 class AccountNameTakenError(ConflictError):
@@ -132,7 +132,7 @@ class MerchantInactiveError(ConflictError):
 
 
 class MissingAtWeChatError(NotFoundError):
-    """We hold a record, but WeChat has no such sub-merchant (any more)."""
+    """We hold a record, but WeChat no longer has the sub-merchant."""
 
     code = "sub_merchant_not_found"
 
@@ -155,12 +155,12 @@ class MerchantStore(MerchantReader, Protocol):
         """
 
     def update(self, before: Merchant, after: Merchant) -> Merchant:
-        """Replace `before` by `after`: the record as stored, its version one higher.
+        """Replace `before` by `after` and return the record as stored, its version one higher.
 
         The business id, account name and creation stay as they are.
 
         Raises:
-            ChangedMeanwhileError: the stored record is not `before` any more.
+            ChangedMeanwhileError: the stored record is no longer `before`.
             ConflictError: the new external id belongs to another merchant, as in `add`.
         """
 
@@ -169,7 +169,11 @@ class MerchantStore(MerchantReader, Protocol):
     def find_by_external_id(self, external_id: str) -> Merchant | None: ...
 
     def list(self, *, limit: int, cursor: str | None) -> Page[Merchant]:
-        """All merchants, in the order of their business ids."""
+        """Return a page of all merchants, in a stable order.
+
+        Raises:
+            InvalidRequestError: the cursor is not one of this list's.
+        """
 
 
 class SubMerchantDirectory(Protocol):
@@ -193,12 +197,12 @@ class SubMerchantDirectory(Protocol):
     def find(self, account_name: str) -> DirectoryEntry | None: ...
 
     def list(self) -> Iterator[DirectoryEntry]:
-        """Every sub-merchant once, as far as can be told while the list may change."""
+        """Yield every sub-merchant once; what changes meanwhile may be missed."""
 
     def upload_icon(self, image: bytes) -> str:
         """Upload an image and return its media id, good for 3 days."""
 
 
-def media_id_of(icon: Icon, directory: SubMerchantDirectory) -> str:
-    """The media id to hand to WeChat right now; an image is uploaded for it."""
+def resolve_icon(icon: Icon, directory: SubMerchantDirectory) -> str:
+    """Return the media id to pass to WeChat; upload the image if that is what we have."""
     return icon if isinstance(icon, str) else directory.upload_icon(icon)

@@ -1,4 +1,4 @@
-"""Reconciling our records with WeChat's list of sub-merchants."""
+"""Reconciliation of our records with WeChat's list of sub-merchants."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from wechat_kf.errors import ConflictError
 
 PAGE = 200
 BUDGET_MS = 20 * SECOND
-"""An HTTP caller waits 30 s at most; what is left over is done by the next run."""
+"""API Gateway waits up to 30 s; the next run does the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What a run found and did; every list holds business ids, in their order.
+    """What a run found and did; every list holds business ids in order.
 
-    `missing`: we hold a record, WeChat says there is no such sub-merchant. Nothing is done to it.
+    `missing`: we hold a record, but WeChat has no such sub-merchant. Nothing is done to it.
     `conflicting`: WeChat lists it, but its account name belongs to another record of ours.
     `complete` is false when the time ran out; run it again.
     """
@@ -47,7 +47,7 @@ class _Findings:
 
 @dataclass(frozen=True, slots=True)
 class MerchantSync:
-    """Adopts what was registered elsewhere, corrects names and icons, reports what is gone."""
+    """Adopts what was registered elsewhere, corrects names and icons, reports what is missing."""
 
     store: MerchantStore
     directory: SubMerchantDirectory
@@ -55,10 +55,10 @@ class MerchantSync:
     budget_ms: int = BUDGET_MS
 
     def run(self) -> SyncReport:
-        """One reconciliation. Safe to repeat, and at the same time as any other change."""
+        """Reconcile once. Safe to repeat, and to run beside any other change."""
         deadline = self.clock() + self.budget_ms
-        # First our records, then WeChat's list: a record that somebody changes after this line is
-        # refused by its version below, and is right already.
+        # Read our records first, then WeChat's list: a record that changes after this line fails
+        # the version check below, and is up to date already.
         records = {merchant.business_id: merchant for merchant in self._records()}
         entries = {entry.business_id: entry for entry in self.directory.list()}
         findings = _Findings()
@@ -88,7 +88,7 @@ class MerchantSync:
         findings: _Findings,
         deadline: int,
     ) -> bool:
-        for business_id in sorted(records.keys() | entries.keys(), key=_in_order):
+        for business_id in sorted(records.keys() | entries.keys(), key=_order):
             if self.clock() > deadline:
                 return False
             record, entry = records.get(business_id), entries.get(business_id)
@@ -99,7 +99,7 @@ class MerchantSync:
         return True
 
     def _adopt(self, entry: DirectoryEntry, findings: _Findings) -> None:
-        new = Merchant.adopted(entry, None, now=self.clock())
+        new = Merchant.adopt(entry, None, now=self.clock())
         try:
             if self.store.add(new) == new:
                 findings.added.append(entry.business_id)
@@ -107,12 +107,12 @@ class MerchantSync:
             findings.conflicting.append(entry.business_id)
 
     def _compare(self, record: Merchant, entry: DirectoryEntry | None, findings: _Findings) -> None:
-        # The list has no snapshot: what moved while it was read may have slipped between two pages.
+        # The list is not a snapshot: what moved while it was read may be missing from its pages.
         entry = entry or self.directory.get(record.business_id)
         if entry is None:
             findings.missing.append(record.business_id)
             return
-        mirrored = record.mirroring(entry)
+        mirrored = record.mirror(entry)
         if mirrored == record:
             return
         try:
@@ -122,5 +122,5 @@ class MerchantSync:
         findings.changed.append(record.business_id)
 
 
-def _in_order(business_id: str) -> tuple[int, str]:
+def _order(business_id: str) -> tuple[int, str]:
     return len(business_id), business_id

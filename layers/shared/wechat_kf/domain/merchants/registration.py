@@ -20,7 +20,7 @@ from wechat_kf.domain.merchants.merchant import (
     OutcomeUnknownError,
     Registration,
     SubMerchantDirectory,
-    media_id_of,
+    resolve_icon,
 )
 from wechat_kf.errors import ConflictError, UnavailableError
 
@@ -75,7 +75,7 @@ class Registrar:
         found = self.directory.find(name)
         if found:
             return found, False
-        media_id = media_id_of(registration.icon, self.directory)
+        media_id = resolve_icon(registration.icon, self.directory)
         try:
             return self.directory.register(registration, media_id), True
         except AccountNameTakenError:
@@ -101,7 +101,7 @@ class Registrar:
         return None
 
     def _save(self, entry: DirectoryEntry, registration: Registration) -> Merchant:
-        adopted = Merchant.adopted(entry, registration.external_id, now=self.clock())
+        adopted = Merchant.adopt(entry, registration.external_id, now=self.clock())
         new = replace(adopted, welcome_message=registration.welcome_message)
         try:
             stored = self.store.add(new)

@@ -1,8 +1,8 @@
-"""Whose conversation a buyer entered, when WeChat does not say.
+"""The merchant of an entered conversation, when WeChat does not name it.
 
-WeChat may leave the business id out of `user_enter_tempsession`. The contact button then still
-names the merchant in `session-from`; but that text comes from the buyer's device, so it counts only
-when it names a merchant of ours. Source: reference/wechat.md section 7.4 and pitfall 18.
+WeChat may leave the business id out of `user_enter_tempsession`. The contact button still names the
+merchant in `session-from`; that text comes from the buyer's device, so it counts only when it names
+a merchant of ours (docs/wechat-api.md, section 7.4).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from wechat_kf.domain.merchants.merchant import MerchantReader
 
 @dataclass(frozen=True, slots=True)
 class EntryRecovery:
-    """Gives an entering of unknown merchant back to the merchant whose button was tapped."""
+    """Assigns an entry without a merchant to the merchant whose button was tapped."""
 
     merchants: MerchantReader
 
-    def recovered(self, event: Event) -> Event:
-        """The event, of the merchant that its `session_from` names if that is one of ours.
+    def recover(self, event: Event) -> Event:
+        """Return the event, assigned to the merchant that its `session_from` names, if it exists.
 
-        Its id stays. Any other event, and one whose merchant WeChat did tell, is returned as it is,
-        without a look at the merchants. An inactive merchant counts: its buyers can still write.
+        Its id stays. Other events, and those whose merchant WeChat names, are returned unchanged
+        without a read. An inactive merchant counts: its buyers can still write.
         """
         if event.type != EventType.SESSION_ENTERED or event.business_id != MAIN_ACCOUNT:
             return event
