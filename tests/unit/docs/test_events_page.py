@@ -1,4 +1,4 @@
-"""docs/events.md keeps its word: its examples are events of ours, and its Python works."""
+"""docs/events.md is true: its examples are valid events, and its Python verifies webhooks."""
 
 from __future__ import annotations
 

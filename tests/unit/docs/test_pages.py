@@ -1,5 +1,4 @@
-"""Every page: its links lead somewhere, its commands and tests exist, and its translation says as
-much."""
+"""Checks of every page: links resolve, commands and tests exist, translations have the same parts."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]+`")
 COMMAND = re.compile(r"\bmake ([a-z][a-z-]*)\b")
 TABLE_ROW = re.compile(r"^\|", re.MULTILINE)
-COMMENT = re.compile(r"\s*#.*$", re.MULTILINE)
+COMMENT = re.compile(r"\s*(?:#|(?<!:)//).*$", re.MULTILINE)
 TEST_NAME = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
