@@ -1,4 +1,4 @@
-"""Checks of every page: links resolve, commands and tests exist, translations have the same parts."""
+"""Checks of every page: links, commands and named tests exist, translations match."""
 
 from __future__ import annotations
 
