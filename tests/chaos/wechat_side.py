@@ -183,7 +183,7 @@ class Pushes:
 
 
 def event_id_of(fields: Fields) -> str:
-    """The documented id of what a push becomes (design, section 4)."""
+    """The documented id of what a push becomes (docs/architecture.md, "Keys and ids")."""
     parts = [fields["ToUserName"], fields["FromUserName"]]
     if "MsgId" in fields:
         parts.append(fields["MsgId"])

@@ -1,4 +1,4 @@
-"""business/register, update, get and list (reference, section 3)."""
+"""business/register, update, get and list (docs/wechat-api.md, section 3)."""
 
 from typing import Any
 

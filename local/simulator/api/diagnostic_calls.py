@@ -1,4 +1,4 @@
-"""Quotas, rids, addresses and the callback check (reference, section 11.2)."""
+"""Quotas, rids, addresses and the callback check (docs/wechat-api.md, section 11.2)."""
 
 import re
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""media/upload and media/get (reference, section 10)."""
+"""media/upload and media/get (docs/wechat-api.md, section 10)."""
 
 import json
 from typing import Any

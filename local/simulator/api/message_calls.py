@@ -1,4 +1,4 @@
-"""Sending and the typing state (reference, sections 4 and 5)."""
+"""Sending and the typing state (docs/wechat-api.md, sections 4 and 5)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final

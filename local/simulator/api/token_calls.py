@@ -1,4 +1,4 @@
-"""token and stable_token (reference, section 9)."""
+"""token and stable_token (docs/wechat-api.md, section 9)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Sub-merchants: their names and their number (reference, section 3)."""
+"""Sub-merchants: their names and their number (docs/wechat-api.md, section 3)."""
 
 import re
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What a buyer sees, and what may be sent to them (reference, sections 5 and 6)."""
+"""What a buyer sees, and what may be sent to them (docs/wechat-api.md, sections 5 and 6)."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Temporary media: what can be uploaded, and for how long it lives (reference, section 10)."""
+"""Temporary media: what can be uploaded, and how long it lives (docs/wechat-api.md, section 10)."""
 
 import string
 from dataclasses import dataclass, field

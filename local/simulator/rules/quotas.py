@@ -1,4 +1,4 @@
-"""Calls per day and per minute, and their resets (reference, sections 11 and 12)."""
+"""Calls per day and per minute, and their resets (docs/wechat-api.md, sections 11 and 12)."""
 
 from collections import Counter
 

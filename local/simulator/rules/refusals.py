@@ -1,4 +1,4 @@
-"""What WeChat says when it refuses a call (reference, section 14)."""
+"""What WeChat says when it refuses a call (docs/wechat-api.md, section 14)."""
 
 from typing import Final
 

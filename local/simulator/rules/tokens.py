@@ -1,4 +1,4 @@
-"""Access tokens: two families, rotation with overlap, forced refreshes (reference, section 9)."""
+"""Access tokens: rotation with overlap, forced refreshes (docs/wechat-api.md, section 9)."""
 
 import re
 import string

@@ -1,4 +1,4 @@
-"""Sub-merchants and media: reference, sections 3 and 10."""
+"""Sub-merchants and media: docs/wechat-api.md, sections 3 and 10."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What all calls have in common: reference, sections 2, 11 and 12."""
+"""What all calls have in common: docs/wechat-api.md, sections 2, 11 and 12."""
 
 import re
 

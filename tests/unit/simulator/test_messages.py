@@ -1,4 +1,4 @@
-"""Who may send what, and to whom: reference, sections 4 and 5."""
+"""Who may send what, and to whom: docs/wechat-api.md, sections 4 and 5."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The buyer's side and the pushes: reference, sections 7 and 8."""
+"""The buyer's side and the pushes: docs/wechat-api.md, sections 7 and 8."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Access tokens of the simulator: reference, section 9."""
+"""Access tokens of the simulator: docs/wechat-api.md, section 9."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """What a caller or an operator can do about a problem, by its code.
 
 Only where the code alone does not say it. All our calls that ask WeChat while the caller waits are
-safe to repeat; messages are sent later, by a queue. Source: reference/wechat.md sections 12 and 14.
+safe to repeat; messages are sent later, by a queue. Source: docs/wechat-api.md, sections 12 and 14.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The life of WeChat's access token: read by many, refreshed by one.
 
 Workers read memory, then the table, then ask the one refresher. The refresher works under a lease
-and writes only forward. Source: reference/wechat.md sections 9.1 and 9.3; design, section 5.5.
+and writes only forward. Source: docs/wechat-api.md, section 9.
 """
 
 from __future__ import annotations

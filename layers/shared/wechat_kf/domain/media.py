@@ -1,6 +1,6 @@
 """Images on their way to buyers: uploaded once, and used for as long as WeChat keeps them.
 
-Source: reference/wechat.md section 10 (a media id lives three days and may be reused meanwhile).
+Source: docs/wechat-api.md, section 10 (a media id lives three days and may be reused meanwhile).
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class ClientOptions:
     ``business_id_as`` is the JSON type of sub-merchant ids, where they are all digits.
     ``include_card_app_id`` puts our own AppID on Mini Program cards that name none.
     ``allow_menu`` permits ``Menu`` messages.
-    Source: reference, sections 4.1 to 4.3.
+    Source: docs/wechat-api.md, sections 4.1 to 4.3.
     """
 
     send_path: str = operations.SEND_AS_SUB_MERCHANT.path
@@ -103,7 +103,7 @@ class WeChatClient:
         self._app_id = app_id
         self._options = options or ClientOptions()
 
-    # Sub-merchants (reference, section 3)
+    # Sub-merchants (docs/wechat-api.md, section 3)
 
     def register(
         self,
@@ -191,7 +191,7 @@ class WeChatClient:
             seen.update(fresh)
             offset += MAX_PAGE
 
-    # Messages (reference, sections 4 and 5)
+    # Messages (docs/wechat-api.md, sections 4 and 5)
 
     def send(
         self,
@@ -248,7 +248,7 @@ class WeChatClient:
             raise
         return TypingResult.SHOWN
 
-    # Media (reference, section 10)
+    # Media (docs/wechat-api.md, section 10)
 
     def upload_image(self, data: bytes, filename: str = "") -> UploadedMedia:
         """Upload a PNG, JPEG or GIF of at most 2 MiB; it lives for 3 days.
@@ -264,7 +264,7 @@ class WeChatClient:
         call = Call(operations.DOWNLOAD, query={"media_id": _required("media_id", media_id)})
         return self._caller.read(call, media.downloaded)
 
-    # Diagnostics (reference, section 11.2)
+    # Diagnostics (docs/wechat-api.md, section 11.2)
 
     def quota(self, cgi_path: str) -> Quota:
         """Return the daily quota of one API, by its path such as ``/cgi-bin/media/get``."""

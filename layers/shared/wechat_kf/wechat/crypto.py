@@ -1,7 +1,7 @@
 """Signatures and encryption of WeChat's message push.
 
 WeChat signs and encrypts what it pushes, and expects the same of an encrypted answer:
-`reference/wechat.md` section 8, after
+docs/wechat-api.md, section 8, after
 https://developers.weixin.qq.com/miniprogram/dev/framework/server-ability/message-push.html
 
     cipher = FrameCipher(encoding_aes_key, app_id)

@@ -1,4 +1,4 @@
-"""What WeChat tells about quotas, past requests and the network (reference, section 11.2)."""
+"""Quotas, past requests and the network (docs/wechat-api.md, section 11.2)."""
 
 import re
 from collections.abc import Mapping

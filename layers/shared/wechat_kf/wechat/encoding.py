@@ -1,4 +1,4 @@
-"""Raw UTF-8, the only encoding WeChat takes (reference, section 2)."""
+"""Raw UTF-8, the only encoding WeChat takes (docs/wechat-api.md, section 2)."""
 
 import json
 import re

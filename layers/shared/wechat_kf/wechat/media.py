@@ -1,6 +1,6 @@
 """Temporary media: images only, which is all a Mini Program may send.
 
-Source: reference, section 10.
+Source: docs/wechat-api.md, section 10.
 """
 
 import re

@@ -3,7 +3,7 @@
 A message that exists is valid: the constructors check what can be checked here and raise
 ``InvalidInputError``. Reprs never show a customer's or an agent's words.
 
-Source: reference, sections 4.3 to 4.5.
+Source: docs/wechat-api.md, sections 4.3 to 4.5.
 """
 
 import unicodedata

@@ -2,7 +2,7 @@
 
 WeChat has hidden rules on top (forbidden words among them), so a name that passes here may still
 be refused with 45078, 45079 or 45091.
-Source: reference, section 3.1.
+Source: docs/wechat-api.md, section 3.1.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The calls this package makes, one constant each (reference, section 1)."""
+"""The calls this package makes, one constant each (docs/wechat-api.md, section 1)."""
 
 from dataclasses import dataclass
 

@@ -3,7 +3,7 @@
     opener = PushOpener(app_id=..., mode=PushMode.SECURE, keys=[PushKeys(token, aes_key)])
     push = opener.open(raw_body, query)
 
-Source: `reference/wechat.md` section 7, after
+Source: docs/wechat-api.md, section 7, after
 https://developers.weixin.qq.com/miniprogram/dev/framework/server-ability/message-push.html
 """
 

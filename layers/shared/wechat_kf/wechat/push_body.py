@@ -6,7 +6,7 @@ XML as WeChat writes it is read by a pattern, since a secure push pays for parsi
 the pattern does not know goes through expat with handlers of our own. Like defusedxml they forbid
 the document type, and with it every entity; unlike it they bound the depth *while* reading, and
 build no tree only to take it apart again.
-Source: reference/wechat.md sections 7.2 to 7.4, and 15 (items 3 and 14).
+Source: docs/wechat-api.md, sections 7.2 to 7.4 and 15.
 """
 
 import json

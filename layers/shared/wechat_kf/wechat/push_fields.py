@@ -1,4 +1,4 @@
-"""From the fields of a verified push to a typed value (`reference/wechat.md` 7.3 and 7.4)."""
+"""From the fields of a verified push to a typed value (docs/wechat-api.md, section 7)."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""From bytes to a checked JSON object (reference, section 2).
+"""From bytes to a checked JSON object (docs/wechat-api.md, section 2).
 
 HTTP and ``errcode`` are two layers: a status other than 200 means that no API has answered; an
 ``errcode`` other than 0 is an answer, and it comes with HTTP 200.

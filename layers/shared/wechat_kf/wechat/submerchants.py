@@ -1,4 +1,4 @@
-"""A sub-merchant (客服子商户) as WeChat describes it (reference, section 3)."""
+"""A sub-merchant (客服子商户) as WeChat describes it (docs/wechat-api.md, section 3)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

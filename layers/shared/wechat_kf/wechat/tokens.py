@@ -1,7 +1,7 @@
 """Access tokens: the calls that take the AppSecret, and where the client gets its token from.
 
 Keeping, sharing and renewing a token is not done here; a ``TokenSource`` does it.
-Source: reference, section 9.
+Source: docs/wechat-api.md, section 9.
 """
 
 from dataclasses import dataclass, field

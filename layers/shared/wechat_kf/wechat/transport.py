@@ -5,7 +5,7 @@ WeChat. ``Transport`` answers with ``TransportError.sent``: ``"never"`` when the
 not be made, ``"perhaps"`` for everything after that. Only a call that was never sent is tried on
 the next host.
 
-Source: reference, sections 2, 11.1 and 14 (network layer).
+Source: docs/wechat-api.md, sections 2, 11.1 and 14 (network layer).
 """
 
 import ipaddress

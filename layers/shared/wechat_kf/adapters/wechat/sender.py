@@ -43,7 +43,7 @@ class WeChatSender:
         self._client = client
 
     def send(self, message: OutboundMessage) -> Outcome:
-        """One attempt. Source of the distinction: reference sections 4.2 and 14 (network layer)."""
+        """Attempt one send (outcomes: docs/wechat-api.md, sections 4.2 and 14)."""
         try:
             self._client.send(
                 message.openid,

@@ -1,7 +1,7 @@
 """The send window of one conversation, as far as we can know it.
 
 WeChat decides (45015, 45047); what we compute is advice for an agent's screen and never blocks a
-send. Source: reference/wechat.md section 6 ("Send conditions").
+send. Source: docs/wechat-api.md, section 6.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
                   └──────────┘ certainly not sent, will be tried again
 
 WeChat's send has no id and no idempotency, so an attempt has three outcomes, and the third,
-unknown, is a state of its own: it is never sent again silently. Source: design, section 5.3.
+unknown, is a state of its own: it is never sent again silently. See docs/sending.md.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Wait(StrEnum):
 
 RISKY_DELAYS = (1 * SECOND, 2 * SECOND, 30 * SECOND, 2 * MINUTE)
 """The pauses before the second, third, … attempt, where an attempt may duplicate: few on purpose,
-and spread wide enough to bridge a short incident (reference, section 14, row −1)."""
+and spread wide enough to bridge a short incident (docs/wechat-api.md, section 14, row −1)."""
 
 LONGEST_SHORT_DELAY = MINUTE
 QUOTA_DELAY = 2 * MINUTE

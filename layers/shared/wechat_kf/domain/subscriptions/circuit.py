@@ -5,7 +5,7 @@
     half-open ──delivered──▶ closed        half-open ──failed──▶ open, for twice as long
 
 Its state stands in the subscription's row, so that all workers share it; `open_until` is what a
-change is conditional on. Source: design, section 5.7.
+change is conditional on. See docs/events.md.
 """
 
 from __future__ import annotations
