@@ -14,7 +14,7 @@ import requests
 from botocore import xform_name
 from botocore.client import BaseClient
 
-from wechat_kf.adapters.webhooks.http_post import Exchange, Request
+from wechat_kf.adapters.webhooks.http_post import HttpPoster, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,9 @@ def _seeing_requests(found: list[CallMade]) -> Any:
 
 def _seeing_webhooks(found: list[CallMade]) -> Any:
     """A subscriber: the bare call is one of `http.client`, on a new connection."""
-    call = Exchange.post
+    call = HttpPoster.post
 
-    def seeing(self: Exchange, request: Request) -> Any:
+    def seeing(self: HttpPoster, request: Request) -> Any:
         def again() -> int:
             url = request.url
             connection = http.client.HTTPConnection(url.host, url.port, timeout=5)
@@ -84,4 +84,4 @@ def _seeing_webhooks(found: list[CallMade]) -> Any:
         found.append(CallMade("webhook", again))
         return call(self, request)
 
-    return patch.object(Exchange, "post", seeing)
+    return patch.object(HttpPoster, "post", seeing)

@@ -67,7 +67,7 @@ PERMISSION = SendingPermission(
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """A batch of the broadcasts queue; reports what must come again."""
-    return process_batch(event, expand_one, queue=QUEUE, logger=logger)
+    return process_batch(event, expand_one, queue=QUEUE)
 
 
 def expand_one(record: Record) -> None:

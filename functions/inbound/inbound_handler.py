@@ -11,7 +11,7 @@ from wechat_kf.adapters.aws.merchants_table import MerchantsTable
 from wechat_kf.adapters.aws.messages_table import MessagesTable
 from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
 from wechat_kf.adapters.aws.queues import DeliverySqsQueue, OutboundSqsQueue, event_from_body
-from wechat_kf.adapters.aws.subscriptions_table import CachedSubscriptions, SubscriptionsTable
+from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.events import Event, EventType
@@ -19,6 +19,7 @@ from wechat_kf.domain.merchants.session_entry import EntryRecovery
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.welcome import WELCOME_LIFE_MS, Welcome
 from wechat_kf.domain.subscriptions.fanout import FanOut
+from wechat_kf.domain.subscriptions.subscription_memory import CachedSubscriptions
 from wechat_kf.errors import UnavailableError
 from wechat_kf.observability import count, logger
 
@@ -76,7 +77,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         event,
         fan_out,
         queue=QUEUE,
-        logger=logger,
         has_time=lambda: context.get_remaining_time_in_millis() > EVENT_MS,
     )
 

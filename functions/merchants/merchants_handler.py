@@ -18,7 +18,7 @@ from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.merchants.changes import MerchantAdmin
 from wechat_kf.domain.merchants.reconciliation import MerchantSync
 from wechat_kf.domain.merchants.registration import Registrar
-from wechat_kf.domain.subscriptions.management import Subscriptions
+from wechat_kf.domain.subscriptions.management import SubscriptionManager
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ USE_CASES = merchant_routes.MerchantUseCases(
     admin=MerchantAdmin(STORE, DIRECTORY, now_ms),
     sync=MerchantSync(STORE, DIRECTORY, now_ms),
 )
-SUBSCRIPTIONS = Subscriptions(
+SUBSCRIPTIONS = SubscriptionManager(
     store=SubscriptionsTable(bootstrap.dynamodb(), SETTINGS.subscriptions_table),
     deliveries=DeliverySqsQueue(bootstrap.sqs(), SETTINGS.deliveries_queue_url),
     clock=now_ms,

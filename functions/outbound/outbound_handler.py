@@ -18,7 +18,6 @@ from wechat_kf.config import load_settings
 from wechat_kf.domain.access_token import TokenProvider
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.messages.attempt import Attempt
-from wechat_kf.observability import logger
 
 WORKERS = 5
 """Conversations sent to side by side; with OutboundConcurrency it bounds the calls at one time."""
@@ -69,7 +68,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         send,
         queue=QUEUE,
         workers=WORKERS,
-        logger=logger,
         has_time=lambda: context.get_remaining_time_in_millis() > ATTEMPT_MS,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from local.simulator.world import World
@@ -29,7 +29,6 @@ from wechat_kf.adapters.aws.queues import (
     event_from_body,
     outbound_from_body,
 )
-from wechat_kf.adapters.aws.subscriptions_table import CachedSubscriptions
 from wechat_kf.adapters.wechat.push_receiver import PushPolicy, PushReceiver
 from wechat_kf.adapters.wechat.sender import WeChatSender
 from wechat_kf.adapters.wechat.token_issuer import StableTokenIssuer
@@ -38,11 +37,14 @@ from wechat_kf.domain.clock import MINUTE, SECOND
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.attempt import Attempt
 from wechat_kf.domain.messages.sweeper import NoSender, Sweeper
-from wechat_kf.domain.subscriptions.dispatch import Dispatch, PostponedError, sparing
+from wechat_kf.domain.subscriptions.dispatch import Dispatch, PostponedError, lengthen
 from wechat_kf.domain.subscriptions.fanout import FanOut
 from wechat_kf.domain.subscriptions.subscription import TargetType
-from wechat_kf.domain.subscriptions.subscription_memory import SubscriptionMemory
-from wechat_kf.errors import UnavailableError
+from wechat_kf.domain.subscriptions.subscription_memory import (
+    CachedSubscriptions,
+    SubscriptionMemory,
+)
+from wechat_kf.errors import RetryLater, UnavailableError
 from wechat_kf.wechat.client import WeChatClient
 from wechat_kf.wechat.push import PushMode
 
@@ -51,19 +53,6 @@ Handle = Callable[[Record], None]
 
 LOOK_AGAIN_MS = 10
 MAX_AGE_MS = 15 * MINUTE
-
-
-@dataclass(slots=True)
-class Faults:
-    """A `Log` of what the workers did not foresee: each would be a fault of ours."""
-
-    unforeseen: list[str] = field(default_factory=list)
-
-    def warning(self, msg: str, /, *, extra: Mapping[str, object] | None = None) -> None:
-        """Foreseen: a throttled table, a visibility that did not change."""
-
-    def exception(self, msg: str, /, *, extra: Mapping[str, object] | None = None) -> None:
-        self.unforeseen.append(f"{msg} {dict(extra or {})}")
 
 
 class Consumer:
@@ -78,7 +67,7 @@ class Consumer:
         self._start = start
         self._handle: Handle | None = None
         self._due: int | None = None
-        self.log = Faults()
+        self.unexpected: list[str] = []
         self.before: Callable[[], None] = lambda: None
         self.crashed: Callable[[], None] = lambda: None
         queue.wake = self._wake
@@ -103,7 +92,7 @@ class Consumer:
         try:
             self._handle = self._handle or self._start()
             answer = process_batch(
-                {"Records": records}, self._handle, queue=self._visibility, logger=self.log
+                {"Records": records}, self._note_failures, queue=self._visibility
             )
         except Crash:
             self._handle = None
@@ -113,6 +102,16 @@ class Consumer:
         for record in records:
             if record["messageId"] not in failed:
                 self._queue.delete(record["messageId"])
+
+    def _note_failures(self, record: Record) -> None:
+        """Handle `record` and note an unexpected failure: each would be a fault of ours."""
+        assert self._handle
+        try:
+            self._handle(record)
+        except Exception as error:
+            if not isinstance(error, RetryLater) and not getattr(error, "transient", False):
+                self.unexpected.append(f"{record.message_id} {error!r}")
+            raise
 
 
 class Bundle:
@@ -202,7 +201,7 @@ class Bundle:
             try:
                 dispatch.dispatch(delivery_from_body(record.body))
             except PostponedError as postponed:
-                raise sparing(postponed, record.receive_count) from None
+                raise lengthen(postponed, record.receive_count) from None
 
         return deliver
 

@@ -252,7 +252,7 @@ class Storm:
         report.promise("genuine pushes refused", self._pushes.refused)
         report.promise(
             "failures nobody foresaw",
-            [name for one in bundle.consumers for name in one.log.unforeseen],
+            [name for one in bundle.consumers for name in one.unexpected],
         )
         report.promise(
             "messages that became poison or stayed",

@@ -25,7 +25,7 @@ from wechat_kf.wechat.push import PushRefusedError
 from wechat_kf.wechat.transport import Call, HttpReply, Transport
 
 SEND_PATHS = "/cgi-bin/message/custom/"
-TRIES = 3
+PUSH_TRIES = 3
 TRY_AGAIN_MS = 5 * SECOND
 
 FAULTS: tuple[Mapping[str, Any], ...] = (
@@ -137,14 +137,14 @@ class Pushes:
         else:
             first()
         for delay_ms in order.copies:
-            self._timeline.after(delay_ms, partial(self._attempt, order, request, TRIES))
+            self._timeline.after(delay_ms, partial(self._attempt, order, request, PUSH_TRIES))
 
     def _attempt(self, order: PushOrder, request: PushRequest, number: int) -> None:
         self.tries += 1
         if self._answered(order, request):
             order.acknowledged = True
             order.at_first_try = order.at_first_try or number == 1
-        elif number < TRIES:
+        elif number < PUSH_TRIES:
             self._timeline.after(TRY_AGAIN_MS, partial(self._attempt, order, request, number + 1))
 
     def _answered(self, order: PushOrder, request: PushRequest) -> bool:

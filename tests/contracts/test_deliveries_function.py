@@ -23,7 +23,7 @@ from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.subscriptions.delivery import Delivery
-from wechat_kf.domain.subscriptions.management import new_secret
+from wechat_kf.domain.subscriptions.management import create_secret
 from wechat_kf.domain.subscriptions.subscription import (
     Subscription,
     SubscriptionStatus,
@@ -32,7 +32,7 @@ from wechat_kf.domain.subscriptions.subscription import (
 )
 
 MODULE = "functions.deliveries.deliveries_handler"
-SECRET = new_secret()
+SECRET = create_secret()
 
 pytestmark = pytest.mark.usefixtures("aws_session")
 

@@ -11,7 +11,7 @@ import pytest
 from tests.contracts.aws_resources import Resources
 from tests.contracts.counting import CountingClient
 from tests.fakes import FakeClock, InMemorySubscriptions
-from wechat_kf.adapters.aws.subscriptions_table import CachedSubscriptions, SubscriptionsTable
+from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.domain.subscriptions.circuit import Circuit
 from wechat_kf.domain.subscriptions.subscription import (
     Subscription,
@@ -20,6 +20,7 @@ from wechat_kf.domain.subscriptions.subscription import (
     Target,
     TargetType,
 )
+from wechat_kf.domain.subscriptions.subscription_memory import CachedSubscriptions
 
 WEBHOOK = Subscription(
     business_id="42",

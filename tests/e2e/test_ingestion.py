@@ -25,7 +25,7 @@ from tests.pushes import BROKEN_PUSHES, Console, Request
 from tools.ops import replay
 from tools.stack.clients import ApiClient, ReceiverClient, SimulatorClient, aws_client, wait_until
 from tools.stack.state import StackInfo
-from wechat_kf.domain.subscriptions.management import new_secret
+from wechat_kf.domain.subscriptions.management import create_secret
 
 pytestmark = pytest.mark.usefixtures("patient_wechat")
 
@@ -102,7 +102,7 @@ def test_public_libraries_accept_what_arrives(simulator: SimulatorClient, open_s
     data: Any = event.get_data()
     assert data["message"] == {"type": "text", "text": "请问几天发货? 👍"}
     with pytest.raises(Exception, match="No matching signature"):
-        Webhook(new_secret()).verify(request["body"], request["headers"])
+        Webhook(create_secret()).verify(request["body"], request["headers"])
 
 
 def test_the_log_says_why_a_push_was_refused_and_knows_no_exception(stack: StackInfo) -> None:

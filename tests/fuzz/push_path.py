@@ -23,7 +23,7 @@ from wechat_kf.adapters.aws.queues import (
     event_to_body,
     safe_id,
 )
-from wechat_kf.adapters.webhooks.webhook import signature
+from wechat_kf.adapters.webhooks.webhook import sign
 from wechat_kf.adapters.wechat.push_events import event_of
 from wechat_kf.domain.events import Event
 from wechat_kf.domain.subscriptions.delivery import Delivery
@@ -161,7 +161,7 @@ def _check_travels(event: Event) -> None:
     delivery = Delivery("0", "sub_1", event, NOW)
     copy = delivery_from_body(delivery_to_body(delivery))
     _promise(copy == delivery, "the event comes back from the deliveries queue")
-    signature("whsec_c2VjcmV0", body.encode())
+    sign("whsec_c2VjcmV0", body.encode())
 
 
 def _promise(kept: bool, promise: str) -> None:

@@ -11,7 +11,7 @@ LAYER = Path(__file__).parents[2] / "layers" / "shared" / "wechat_kf"
 OWN = {
     "domain": {"domain", "errors"},
     "wechat": {"wechat"},
-    "adapters/aws": {"adapters.aws", "domain", "errors"},
+    "adapters/aws": {"adapters.aws", "domain", "errors", "observability"},
     "adapters/wechat": {"adapters.wechat", "domain", "wechat", "errors", "observability"},
     "adapters/webhooks": {"adapters.webhooks", "domain", "errors"},
     "api": {"api", "domain", "wechat", "adapters", "errors", "observability"},

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from wechat_kf.domain.messages.attempt import Attempt
     from wechat_kf.domain.messages.broadcasts import Broadcasts
     from wechat_kf.domain.messages.message import MessageSender
+    from wechat_kf.domain.subscriptions.dispatch import Dispatch
+    from wechat_kf.domain.subscriptions.subscription import Subscription
     from wechat_kf.wechat.client import WeChatClient
 
 # Mix-ins for the settings class of a function. Not `slots=True`: two bases with slots cannot be
@@ -73,6 +75,16 @@ class TokenSettings:
     app_id: str
     tokens_table: str
     token_function: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliverySettings(EventSettings):
+    """Environment of the deliveries function."""
+
+    deliveries_queue_url: str
+    deliveries_dead_letter_queue_url: str
+    subscriptions_table: str
+    allow_loopback_subscribers: bool = False
 
 
 @cache
@@ -162,6 +174,41 @@ def broadcasts(settings: MessageSettings) -> Broadcasts:
     return Broadcasts(broadcasts_table(settings), messages_table(settings), now_ms)
 
 
+def dispatch(settings: DeliverySettings) -> Dispatch:
+    """Wire the delivery of events to webhooks, queues and the event bus."""
+    from wechat_kf.adapters.aws.clients import make_client
+    from wechat_kf.adapters.aws.queues import DeadLetterSqsQueue
+    from wechat_kf.adapters.aws.subscribers import (
+        TARGET_LIMITS,
+        EventBusSubscriber,
+        SqsSubscriber,
+    )
+    from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
+    from wechat_kf.adapters.webhooks.http_post import HttpPoster
+    from wechat_kf.adapters.webhooks.webhook import WebhookSubscriber
+    from wechat_kf.domain.subscriptions.dispatch import Dispatch
+    from wechat_kf.domain.subscriptions.subscription import TargetType
+    from wechat_kf.domain.subscriptions.subscription_memory import SubscriptionMemory
+
+    loopback = settings.allow_loopback_subscribers
+    subscriptions = SubscriptionsTable(dynamodb(), settings.subscriptions_table)
+    return Dispatch(
+        subscriptions=SubscriptionMemory(subscriptions, now_ms),
+        subscribers={
+            TargetType.WEBHOOK: WebhookSubscriber(
+                HttpPoster(allow_loopback=loopback), now_ms, allow_loopback=loopback
+            ),
+            TargetType.QUEUE: SqsSubscriber(make_client("sqs", TARGET_LIMITS)),
+            TargetType.EVENT_BUS: EventBusSubscriber(make_client("events", TARGET_LIMITS)),
+        },
+        dead_letters=DeadLetterSqsQueue(sqs(), settings.deliveries_dead_letter_queue_url),
+        events=event_queue(settings),
+        clock=now_ms,
+        app_id=settings.app_id,
+        report_stop=_log_stop,
+    )
+
+
 def token_provider(settings: TokenSettings) -> TokenProvider:
     """Wire a worker's way to the access token: its memory, the table, the token function."""
     from wechat_kf.adapters.aws.clients import lambda_client
@@ -187,3 +234,10 @@ def _log_loss(event: Event) -> None:
     """Report that subscribers will not be notified of a change of a merchant."""
     logger.error("merchant event lost", business_id=event.business_id)
     count("MerchantEventLost")
+
+
+def _log_stop(subscription: Subscription) -> None:
+    """Tell the operators that a subscription was paused or disabled by its failures."""
+    status, subscription_id = str(subscription.status), subscription.subscription_id
+    logger.warning("subscription stopped", status=status, subscription_id=subscription_id)
+    count("SubscriptionsStopped", status=status)

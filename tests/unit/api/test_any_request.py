@@ -20,7 +20,7 @@ from wechat_kf.adapters.webhooks.target_rules import TargetRules
 from wechat_kf.api.app import create_app
 from wechat_kf.api.route_table import ROUTES
 from wechat_kf.api.subscription_routes import build_router
-from wechat_kf.domain.subscriptions.management import Subscriptions
+from wechat_kf.domain.subscriptions.management import SubscriptionManager
 
 NO = cast(Any, None)
 """No context."""
@@ -112,7 +112,9 @@ class App(Protocol):
 
 def subscriptions_app() -> App:
     app = create_app()
-    use_case = Subscriptions(InMemorySubscriptions(), RecordingDeliveries(), FakeClock(), "wx1")
+    use_case = SubscriptionManager(
+        InMemorySubscriptions(), RecordingDeliveries(), FakeClock(), "wx1"
+    )
     app.include_router(build_router(use_case, RULES))
     return cast(App, app)
 

@@ -13,7 +13,7 @@ from tests.fakes import FakeClock, InMemorySubscriptions, RecordingDeliveries
 from wechat_kf.adapters.webhooks.target_rules import TargetRules
 from wechat_kf.api.app import create_app
 from wechat_kf.api.subscription_routes import build_router
-from wechat_kf.domain.subscriptions.management import Subscriptions
+from wechat_kf.domain.subscriptions.management import SubscriptionManager
 from wechat_kf.domain.subscriptions.subscription import SubscriptionStatus
 
 HOME = "https://sqs.eu-central-1.amazonaws.com/123456789012"
@@ -38,7 +38,7 @@ def line() -> RecordingDeliveries:
 def call(store: InMemorySubscriptions, line: RecordingDeliveries) -> Call:
     """Makes a request: method, path under /merchants, JSON body → status, JSON answer."""
     app = create_app()
-    app.include_router(build_router(Subscriptions(store, line, FakeClock(), "wx1"), RULES))
+    app.include_router(build_router(SubscriptionManager(store, line, FakeClock(), "wx1"), RULES))
 
     def request(method: str, path: str, body: Any = None) -> tuple[int, Any]:
         event = {

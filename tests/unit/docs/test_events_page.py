@@ -14,9 +14,13 @@ from standardwebhooks import Webhook
 from wechat_kf.api.merchant_models import MerchantResponse
 from wechat_kf.domain.clock import HOUR
 from wechat_kf.domain.events import Event, EventType
-from wechat_kf.domain.subscriptions.circuit import HOPELESS_AFTER_MS, LONGEST_WISH_MS, TRIP_AFTER
+from wechat_kf.domain.subscriptions.circuit import (
+    HOPELESS_AFTER_MS,
+    LONGEST_RETRY_AFTER_MS,
+    TRIP_AFTER,
+)
 from wechat_kf.domain.subscriptions.delivery import LONGEST_BACKOFF_MS, RETENTION_MS
-from wechat_kf.domain.subscriptions.management import SECRET_OVERLAP_MS, new_secret
+from wechat_kf.domain.subscriptions.management import SECRET_OVERLAP_MS, create_secret
 
 PAGE = (Path(__file__).parents[3] / "docs" / "events.md").read_text(encoding="utf-8")
 
@@ -45,7 +49,7 @@ def test_a_changed_merchant_is_shown_as_the_api_shows_it() -> None:
 
 
 def test_the_python_verifies_what_it_should() -> None:
-    secret, queued = new_secret(), list[Any]()
+    secret, queued = create_secret(), list[Any]()
 
     class Queue:
         put = staticmethod(queued.append)
@@ -57,7 +61,7 @@ def test_the_python_verifies_what_it_should() -> None:
     body = json.dumps(EVENTS[0])
     assert names["handle"](body, signed(secret, body)) == 204
     assert names["handle"](body + " ", signed(secret, body)) == 401
-    assert names["handle"](body, signed(new_secret(), body)) == 401
+    assert names["handle"](body, signed(create_secret(), body)) == 401
     assert queued == [EVENTS[0]]
 
 
@@ -73,5 +77,5 @@ def signed(secret: str, body: str) -> dict[str, str]:
 def test_the_figures_are_those_of_the_code() -> None:
     assert HOUR * 24 == RETENTION_MS == HOPELESS_AFTER_MS == SECRET_OVERLAP_MS
     assert HOUR * 2 == LONGEST_BACKOFF_MS
-    assert HOUR * 12 == LONGEST_WISH_MS
+    assert HOUR * 12 == LONGEST_RETRY_AFTER_MS
     assert TRIP_AFTER == 5

@@ -29,7 +29,7 @@ from wechat_kf.domain.clock import HOUR
 from wechat_kf.domain.subscriptions.management import (
     MOST_PER_MERCHANT,
     SECRET_OVERLAP_MS,
-    Subscriptions,
+    SubscriptionManager,
 )
 from wechat_kf.domain.subscriptions.subscription import Target
 from wechat_kf.errors import ConflictError, InvalidRequestError, NotFoundError
@@ -52,7 +52,7 @@ _OF_ONE = (InvalidRequestError, NotFoundError)
 _CHANGING_ONE = (*_OF_ONE, ConflictError)
 
 
-def build_router(subscriptions: Subscriptions, rules: TargetRules) -> APIGatewayHttpRouter:
+def build_router(subscriptions: SubscriptionManager, rules: TargetRules) -> APIGatewayHttpRouter:
     """The routes that say where a merchant's events go."""
     router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 

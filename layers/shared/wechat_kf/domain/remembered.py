@@ -23,21 +23,32 @@ class Remembered(Generic[K, V]):
         self._capacity = capacity
         self._held: dict[K, tuple[int, V]] = {}
 
-    def get(self, key: K, read: Callable[[], V]) -> V:
+    def get(self, key: K, read: Callable[[], V], keep: Callable[[V], bool] = lambda _: True) -> V:
         """Return the value of `key`, from `read` when none is held or it is too old.
 
-        An exception of `read` passes through; an old value stays for `stale`.
+        A value for which `keep` is false is not held. An exception of `read` passes through; an old
+        value stays for `stale`.
         """
         held = self._held.get(key)
         if held and self._clock() - held[0] < self._ttl_ms:
             return held[1]
-        return self.put(key, read())
+        value = read()
+        if keep(value):
+            return self.put(key, value)
+        self.forget(key)
+        return value
 
     def put(self, key: K, value: V) -> V:
         """Hold `value` from now on, and return it."""
         if len(self._held) >= self._capacity:
             self._held.clear()
         self._held[key] = (self._clock(), value)
+        return value
+
+    def amend(self, key: K, value: V) -> V:
+        """Hold `value` in place of what is held, without making it younger, and return it."""
+        held_at, _ = self._held.get(key, (self._clock(), value))
+        self._held[key] = (held_at, value)
         return value
 
     def stale(self, key: K, max_age_ms: int) -> V | None:

@@ -10,7 +10,7 @@ from hypothesis.strategies import ip_addresses
 
 from wechat_kf.adapters.webhooks.public_addresses import (
     ForbiddenAddressError,
-    checked_addresses,
+    check_addresses,
     is_public,
 )
 
@@ -94,19 +94,19 @@ def test_an_ordinary_address_is_public(address: str) -> None:
 def test_one_forbidden_address_forbids_the_name(forbidden: str) -> None:
     for answer in ([forbidden], ["1.1.1.1", forbidden], [forbidden, "1.1.1.1"]):
         with pytest.raises(ForbiddenAddressError):
-            checked_addresses(answer)
+            check_addresses(answer)
 
 
 def test_a_name_without_addresses_is_forbidden() -> None:
     with pytest.raises(ForbiddenAddressError):
-        checked_addresses([])
+        check_addresses([])
 
 
 def test_the_local_stack_may_reach_the_loopback_and_nothing_else_inside() -> None:
-    assert checked_addresses(["127.0.0.1", "::1"], allow_loopback=True) == ["127.0.0.1", "::1"]
+    assert check_addresses(["127.0.0.1", "::1"], allow_loopback=True) == ["127.0.0.1", "::1"]
     for inside in ("10.0.0.1", "169.254.169.254", "192.168.1.1"):
         with pytest.raises(ForbiddenAddressError):
-            checked_addresses([inside], allow_loopback=True)
+            check_addresses([inside], allow_loopback=True)
 
 
 @given(ip_addresses())

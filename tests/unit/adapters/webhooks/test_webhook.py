@@ -14,12 +14,12 @@ from hypothesis.strategies import text
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.unit.adapters.webhooks.loopback import OK, answer, serving
-from wechat_kf.adapters.webhooks.http_post import Exchange, ExchangeError, Reply, Request
+from wechat_kf.adapters.webhooks.http_post import HttpPoster, PostError, Reply, Request
 from wechat_kf.adapters.webhooks.webhook import WebhookSubscriber, retry_after_ms
 from wechat_kf.domain.clock import DAY, now_ms
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.subscriptions.delivery import Deferred, Delivered, DeliveryResult, Refused
-from wechat_kf.domain.subscriptions.management import new_secret
+from wechat_kf.domain.subscriptions.management import create_secret
 from wechat_kf.domain.subscriptions.subscription import Subscription, Target, TargetType
 
 EVENT = Event(
@@ -31,7 +31,7 @@ EVENT = Event(
     at_ms=1_767_225_600_123,
     data={"business_id": "42", "message": {"type": "text", "text": '您好 👋 "quoted" \n'}},
 )
-SECRET = new_secret()
+SECRET = create_secret()
 NOW = 1_767_225_600_000
 """Where only differences matter. `standardwebhooks` looks at the real clock, and is given its time.
 """
@@ -42,18 +42,18 @@ def subscription_to(url: str) -> Subscription:
     return Subscription("42", "sub_1", Target(TargetType.WEBHOOK, url), secrets=(SECRET,))
 
 
-class Wire(Exchange):
+class Wire(HttpPoster):
     """Takes what would be sent and answers as told."""
 
     def __init__(self, reply: Reply | str = RECEIVED) -> None:
-        # Without Exchange's own set-up: nothing of it is used.
+        # Without HttpPoster's own set-up: nothing of it is used.
         self.reply = reply
         self.sent: list[Request] = []
 
     def post(self, request: Request) -> Reply:
         self.sent.append(request)
         if isinstance(self.reply, str):
-            raise ExchangeError(self.reply)
+            raise PostError(self.reply)
         return self.reply
 
 
@@ -74,7 +74,7 @@ def result_of(reply: Reply | str) -> DeliveryResult:
 
 def test_a_merchants_server_receives_a_signed_cloudevent() -> None:
     with serving(answer(OK)) as server:
-        subscriber = WebhookSubscriber(Exchange(allow_loopback=True), now_ms, allow_loopback=True)
+        subscriber = WebhookSubscriber(HttpPoster(allow_loopback=True), now_ms, allow_loopback=True)
         subscription = subscription_to(f"http://127.0.0.1:{server.port}/hook")
         assert subscriber.deliver(subscription, EVENT) == Delivered()
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
@@ -108,7 +108,7 @@ def test_a_repeat_has_the_same_id_and_the_time_of_its_own_attempt() -> None:
 def test_another_secret_does_not_verify() -> None:
     request = sent(EVENT)
     with pytest.raises(WebhookVerificationError):
-        Webhook(new_secret()).verify(request.body, dict(request.headers))
+        Webhook(create_secret()).verify(request.body, dict(request.headers))
 
 
 def test_a_changed_body_does_not_verify() -> None:
@@ -118,7 +118,7 @@ def test_a_changed_body_does_not_verify() -> None:
 
 
 def test_while_a_secret_rotates_both_verify_and_afterwards_the_new_one_only() -> None:
-    old, new, now = new_secret(), new_secret(), now_ms()
+    old, new, now = create_secret(), create_secret(), now_ms()
     rotated = Subscription(
         "42",
         "sub_1",

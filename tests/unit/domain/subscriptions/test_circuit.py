@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis.strategies import integers
 
 from wechat_kf.domain.clock import HOUR, MINUTE, SECOND
-from wechat_kf.domain.subscriptions.circuit import CLOSED, HOPELESS_AFTER_MS, TRIP_AFTER, Circuit
+from wechat_kf.domain.subscriptions.circuit import HOPELESS_AFTER_MS, TRIP_AFTER, Circuit
 
 NOW = 1_767_225_600_000
 
 
 def failed(times: int, now: int = NOW) -> Circuit:
-    circuit = CLOSED
+    circuit = Circuit()
     for _ in range(times):
         circuit = circuit.counted(now)
     return circuit
@@ -73,7 +73,7 @@ def test_it_is_hopeless_after_a_day_of_nothing_but_failures() -> None:
     day_later = NOW + HOPELESS_AFTER_MS
     assert failed(20).hopeless(day_later)
     assert not failed(20).hopeless(day_later - 1)
-    assert not CLOSED.hopeless(day_later)
+    assert not Circuit().hopeless(day_later)
 
 
 def test_two_failures_a_day_apart_with_nothing_in_between_are_not_hopeless() -> None:

@@ -25,7 +25,7 @@ from wechat_kf.domain.subscriptions.dispatch import (
     Dispatch,
     Fate,
     PostponedError,
-    sparing,
+    lengthen,
 )
 from wechat_kf.domain.subscriptions.subscription import (
     Subscription,
@@ -461,7 +461,7 @@ def test_a_backlog_of_a_subscriber_that_fails_now_and_then_never_looks_like_pois
         try:
             world.dispatcher.dispatch(delivery)
         except PostponedError as postponed:
-            world.clock.advance(sparing(postponed, receives).delay_ms)
+            world.clock.advance(lengthen(postponed, receives).delay_ms)
 
     # Then the queue, which takes a message for poison after 500 receives, had no reason to
     assert world.buried == [("e1", "expired: answered 500")]

@@ -10,9 +10,13 @@ import pytest
 from tests.fakes import FakeClock, InMemorySubscriptions, RecordingDeliveries
 from wechat_kf.domain.clock import DAY
 from wechat_kf.domain.events import ANY_MERCHANT, MAIN_ACCOUNT, EventType
-from wechat_kf.domain.subscriptions.circuit import CLOSED, Circuit
+from wechat_kf.domain.subscriptions.circuit import Circuit
 from wechat_kf.domain.subscriptions.delivery import Delivery
-from wechat_kf.domain.subscriptions.management import MOST_PER_MERCHANT, Subscriptions, new_secret
+from wechat_kf.domain.subscriptions.management import (
+    MOST_PER_MERCHANT,
+    SubscriptionManager,
+    create_secret,
+)
 from wechat_kf.domain.subscriptions.subscription import (
     Subscription,
     SubscriptionStatus,
@@ -43,11 +47,13 @@ def line() -> RecordingDeliveries:
 @pytest.fixture
 def subscriptions(
     store: InMemorySubscriptions, line: RecordingDeliveries, clock: FakeClock
-) -> Subscriptions:
-    return Subscriptions(store, line, clock, app_id="wx1")
+) -> SubscriptionManager:
+    return SubscriptionManager(store, line, clock, app_id="wx1")
 
 
-def test_a_new_webhook_is_active_and_has_a_secret_of_its_own(subscriptions: Subscriptions) -> None:
+def test_a_new_webhook_is_active_and_has_a_secret_of_its_own(
+    subscriptions: SubscriptionManager,
+) -> None:
     first = subscriptions.create("42", WEBHOOK)
     second = subscriptions.create("43", WEBHOOK)
     assert first.status is SubscriptionStatus.ACTIVE
@@ -57,27 +63,27 @@ def test_a_new_webhook_is_active_and_has_a_secret_of_its_own(subscriptions: Subs
 
 
 def test_a_secret_is_32_random_bytes_in_the_form_of_standard_webhooks() -> None:
-    secret = new_secret()
+    secret = create_secret()
     assert secret.startswith("whsec_")
     assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 32
-    assert secret != new_secret()
+    assert secret != create_secret()
 
 
-def test_only_webhooks_have_a_secret(subscriptions: Subscriptions) -> None:
+def test_only_webhooks_have_a_secret(subscriptions: SubscriptionManager) -> None:
     bus = subscriptions.create("42", BUS)
     assert bus.secrets == ()
     with pytest.raises(ConflictError):
         subscriptions.rotate_secret("42", bus.subscription_id)
 
 
-def test_a_target_is_subscribed_once_per_merchant(subscriptions: Subscriptions) -> None:
+def test_a_target_is_subscribed_once_per_merchant(subscriptions: SubscriptionManager) -> None:
     first = subscriptions.create("42", WEBHOOK)
     with pytest.raises(ConflictError) as conflict:
         subscriptions.create("42", WEBHOOK)
     assert conflict.value.members == {"subscription_id": first.subscription_id}
 
 
-def test_there_is_a_limit_per_merchant(subscriptions: Subscriptions) -> None:
+def test_there_is_a_limit_per_merchant(subscriptions: SubscriptionManager) -> None:
     for number in range(MOST_PER_MERCHANT):
         subscriptions.create("42", replace(WEBHOOK, address=f"https://shop{number}.example.com/"))
     with pytest.raises(ConflictError):
@@ -86,7 +92,7 @@ def test_there_is_a_limit_per_merchant(subscriptions: Subscriptions) -> None:
 
 
 def test_a_list_is_in_order_of_creation_and_without_secrets(
-    subscriptions: Subscriptions, clock: FakeClock
+    subscriptions: SubscriptionManager, clock: FakeClock
 ) -> None:
     created = []
     for number in range(5):
@@ -98,7 +104,7 @@ def test_a_list_is_in_order_of_creation_and_without_secrets(
     assert {one.secrets for one in found} == {()}
 
 
-def test_another_merchants_subscription_is_not_found(subscriptions: Subscriptions) -> None:
+def test_another_merchants_subscription_is_not_found(subscriptions: SubscriptionManager) -> None:
     ours = subscriptions.create("42", WEBHOOK).subscription_id
     for attempt in (
         lambda: subscriptions.get("43", ours),
@@ -112,14 +118,14 @@ def test_another_merchants_subscription_is_not_found(subscriptions: Subscription
     assert subscriptions.get("42", ours).status is SubscriptionStatus.ACTIVE
 
 
-def test_a_removed_one_is_gone(subscriptions: Subscriptions) -> None:
+def test_a_removed_one_is_gone(subscriptions: SubscriptionManager) -> None:
     ours = subscriptions.create("42", WEBHOOK).subscription_id
     subscriptions.remove("42", ours)
     with pytest.raises(NotFoundError):
         subscriptions.remove("42", ours)
 
 
-def test_a_change_leaves_the_rest_as_it_is(subscriptions: Subscriptions) -> None:
+def test_a_change_leaves_the_rest_as_it_is(subscriptions: SubscriptionManager) -> None:
     created = subscriptions.create("42", WEBHOOK, frozenset({EventType.MESSAGE_SENT}))
     paused = subscriptions.change("42", created.subscription_id, status=SubscriptionStatus.PAUSED)
     assert paused.status_reason == "paused by a caller"
@@ -133,7 +139,7 @@ def test_a_change_leaves_the_rest_as_it_is(subscriptions: Subscriptions) -> None
 
 @pytest.mark.parametrize("stopped", [SubscriptionStatus.PAUSED, SubscriptionStatus.DISABLED])
 def test_what_resumes_starts_afresh(
-    subscriptions: Subscriptions,
+    subscriptions: SubscriptionManager,
     store: InMemorySubscriptions,
     clock: FakeClock,
     stopped: SubscriptionStatus,
@@ -149,7 +155,7 @@ def test_what_resumes_starts_afresh(
 
 
 def test_a_caller_can_close_the_circuit_of_an_active_one(
-    subscriptions: Subscriptions, store: InMemorySubscriptions, clock: FakeClock
+    subscriptions: SubscriptionManager, store: InMemorySubscriptions, clock: FakeClock
 ) -> None:
     created = subscriptions.create("42", WEBHOOK)
     store.move_circuit(created, Circuit(5, 1, 1, clock() + DAY, 0))
@@ -158,21 +164,21 @@ def test_a_caller_can_close_the_circuit_of_an_active_one(
 
 
 def test_a_change_that_changes_nothing_writes_nothing(
-    subscriptions: Subscriptions, store: InMemorySubscriptions
+    subscriptions: SubscriptionManager, store: InMemorySubscriptions
 ) -> None:
     created = subscriptions.create("42", WEBHOOK)
     same = subscriptions.change("42", created.subscription_id, status=SubscriptionStatus.ACTIVE)
-    assert (same.revision, same.circuit) == (created.revision, CLOSED)
+    assert (same.revision, same.circuit) == (created.revision, Circuit())
 
 
 def test_of_two_changes_at_once_one_is_told_to_repeat(
-    subscriptions: Subscriptions, store: InMemorySubscriptions
+    subscriptions: SubscriptionManager, store: InMemorySubscriptions
 ) -> None:
     ours = subscriptions.create("42", WEBHOOK)
 
     def meanwhile() -> str:
         subscriptions.rotate_secret("42", ours.subscription_id)
-        return new_secret()
+        return create_secret()
 
     with pytest.raises(ConflictError):
         replace(subscriptions, make_secret=meanwhile).rotate_secret("42", ours.subscription_id)
@@ -180,7 +186,7 @@ def test_of_two_changes_at_once_one_is_told_to_repeat(
 
 
 def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(
-    subscriptions: Subscriptions, clock: FakeClock
+    subscriptions: SubscriptionManager, clock: FakeClock
 ) -> None:
     created = subscriptions.create("42", WEBHOOK)
     first = subscriptions.rotate_secret("42", created.subscription_id)
@@ -191,7 +197,7 @@ def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(
 
 
 def test_a_test_event_takes_the_usual_way_to_this_one_alone(
-    subscriptions: Subscriptions, line: RecordingDeliveries, clock: FakeClock
+    subscriptions: SubscriptionManager, line: RecordingDeliveries, clock: FakeClock
 ) -> None:
     ours = subscriptions.create("42", WEBHOOK, frozenset({EventType.MESSAGE_SENT}))
     event = subscriptions.test("42", ours.subscription_id)
@@ -205,7 +211,7 @@ def test_a_test_event_takes_the_usual_way_to_this_one_alone(
 
 
 def test_a_test_of_a_subscription_to_all_merchants_comes_from_the_main_account(
-    subscriptions: Subscriptions,
+    subscriptions: SubscriptionManager,
 ) -> None:
     ours = subscriptions.create(ANY_MERCHANT, WEBHOOK)
     assert subscriptions.test(ANY_MERCHANT, ours.subscription_id).business_id == MAIN_ACCOUNT
@@ -213,7 +219,7 @@ def test_a_test_of_a_subscription_to_all_merchants_comes_from_the_main_account(
 
 @pytest.mark.parametrize("status", [SubscriptionStatus.PAUSED, SubscriptionStatus.DISABLED])
 def test_what_is_not_active_cannot_be_tested(
-    subscriptions: Subscriptions,
+    subscriptions: SubscriptionManager,
     store: InMemorySubscriptions,
     line: RecordingDeliveries,
     status: SubscriptionStatus,

@@ -1,40 +1,39 @@
-"""Consumes a batch of a FIFO queue: every conversation in order, conversations side by side.
+"""Consume a batch of a FIFO queue: each conversation in order, conversations in parallel.
 
 Why not Powertools' `SqsFifoPartialProcessor`: it cannot change a message's visibility, so a message
-that should wait a second would wait out the queue's whole visibility timeout, and it takes the
-groups of a batch one after the other, so a slow subscriber would hold up everybody else's events.
+that should wait a second would wait for the queue's visibility timeout; and it handles the groups
+of a batch one after the other, so a slow subscriber would delay everybody else's events.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from wechat_kf.errors import RetryLater
+from wechat_kf.observability import logger
 
 BACKOFF_SECONDS = (5, 15, 30, 60, 120)
-"""The pause after the first, second, … failure we did not foresee: ten of them take a quarter of an
-hour, then the queue's redrive policy takes the message away."""
+"""The pause after the first, second, … unexpected failure."""
 
 LONGEST_DELAY_SECONDS = 12 * 3600 - 15 * 60
-"""SQS counts its 12 hours from the receive, and a function may have run for 15 minutes since."""
+"""SQS's maximum of 12 hours starts at the receive, up to 15 minutes ago."""
 
 GRACE_SECONDS = 1.0
-"""A batch that takes longer gives what is done back early. SQS hands nothing more of a conversation
-out while a message of it is in a batch: without this, a batch with one slow subscriber in it would
-hold up its healthy neighbours' next messages."""
+"""A batch that takes longer deletes early what is done. SQS hands out nothing of a conversation
+while a message of it is in a batch: without this, a slow subscriber in a batch would delay the
+next messages of its healthy neighbours."""
 
 _BATCH = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One message as a Lambda event source hands it over. The body stays out of the repr."""
+    """One message from a Lambda event source. Its body stays out of the repr."""
 
     message_id: str
     receipt_handle: str = field(repr=False)
@@ -45,7 +44,7 @@ class Record:
 
     @classmethod
     def from_event(cls, record: Mapping[str, Any]) -> Record:
-        """A record of an SQS event; one of a standard queue is a group of its own."""
+        """Read a record of an SQS event; one of a standard queue is its own group."""
         attributes = record["attributes"]
         return cls(
             message_id=record["messageId"],
@@ -60,17 +59,9 @@ class Record:
 Handle = Callable[[Record], None]
 
 
-class Log(Protocol):
-    """What we ask of a logger: the standard library's and Powertools' both have it."""
-
-    def warning(self, msg: str, /, *, extra: Mapping[str, object] | None = None) -> None: ...
-
-    def exception(self, msg: str, /, *, extra: Mapping[str, object] | None = None) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class VisibilityQueue:
-    """The queue a batch came from: decides when its messages are seen again."""
+    """The queue a batch came from; sets when its messages are visible again."""
 
     client: Any
     queue_url: str
@@ -96,9 +87,9 @@ class VisibilityQueue:
                 raise ValueError(f"SQS refused {len(refused)} changes of visibility")
 
     def delete(self, records: Sequence[Record]) -> None:
-        """Take `records` (of one batch) out, ahead of the event source. Raises botocore's errors.
+        """Delete `records` (of one batch) ahead of the event source. Raises botocore's errors.
 
-        One that SQS refuses is taken out by the event source.
+        The event source deletes what SQS refuses here.
         """
         for start in range(0, len(records), _BATCH):
             self.client.delete_message_batch(
@@ -116,11 +107,10 @@ class _Group:
 
     handle: Handle
     queue: VisibilityQueue
-    logger: Log
     has_time: Callable[[], bool]
 
     def process(self, records: Sequence[Record]) -> Sequence[Record]:
-        """The records that are not done: the one that failed and all behind it."""
+        """Handle `records` and return those not done: the one that failed and all behind it."""
         for position, record in enumerate(records):
             delay = self._attempt(record)
             if delay is not None:
@@ -129,7 +119,7 @@ class _Group:
         return ()
 
     def _attempt(self, record: Record) -> int | None:
-        """None when the record is done, else the seconds to leave its group alone."""
+        """Handle one record; return None when done, else the seconds to hide its group."""
         if not self.has_time():
             return 0
         try:
@@ -143,55 +133,57 @@ class _Group:
         return None
 
     def _report(self, record: Record, error: Exception) -> None:
-        facts = {"queue_message": record.message_id, "receive_count": record.receive_count}
+        facts: dict[str, Any] = {
+            "queue_message": record.message_id,
+            "receive_count": record.receive_count,
+        }
         if getattr(error, "transient", False):
-            self.logger.warning("record postponed", extra={**facts, "error": type(error).__name__})
+            logger.warning("record postponed", **facts, error=type(error).__name__)
         else:
-            self.logger.exception("record failed", extra=facts)
+            logger.exception("record failed", **facts)
 
     def delete(self, records: Sequence[Record]) -> None:
-        """Free the conversations of what is done."""
+        """Delete what is done, which frees its conversations."""
         try:
             self.queue.delete(records)
         except (BotoCoreError, ClientError) as error:
-            # The event source deletes them when the batch is done: late, but no harm.
-            self.logger.warning("not deleted early", extra={"error": type(error).__name__})
+            # The event source deletes them when the batch is done.
+            logger.warning("early delete failed", error=type(error).__name__)
 
     def _delay(self, records: Sequence[Record], seconds: int) -> None:
         try:
             self.queue.delay(records, seconds)
         except (BotoCoreError, ClientError, ValueError) as error:
-            # They stay hidden until the queue's own visibility timeout: late, but not lost.
-            self.logger.warning(
-                "visibility not changed",
-                extra={"queue_message": records[0].message_id, "error": type(error).__name__},
+            # They stay hidden until the queue's own visibility timeout.
+            logger.warning(
+                "visibility change failed",
+                queue_message=records[0].message_id,
+                error=type(error).__name__,
             )
 
 
-def process_batch(  # noqa: PLR0913 - all but two are keywords
+def process_batch(
     event: Mapping[str, Any],
     handle: Handle,
     *,
     queue: VisibilityQueue,
     workers: int = 1,
-    logger: Log | None = None,
     has_time: Callable[[], bool] = lambda: True,
 ) -> dict[str, list[dict[str, str]]]:
-    """Handle the records of an SQS event and say which are not done (a partial batch response).
+    """Handle the records of an SQS event and return the partial batch response.
 
     Records of one group are handled in order. When one raises, it and the rest of its group are
-    reported as failed and hidden for a while, all for the same time, so that the queue hands them
-    out again in order: `RetryLater` says for how long, any other exception costs a growing pause.
-    Other groups go on; with `workers` > 1 they run side by side, and `handle` must be thread-safe.
-    Then a slow group does not hold up what comes next in the others, see `GRACE_SECONDS`.
+    reported as failed and hidden for the same time, so that the queue hands them out again in
+    order: `RetryLater` says for how long, any other exception costs a growing pause. Other groups
+    go on; with `workers` > 1 they run in parallel, and `handle` must be thread-safe.
 
     `has_time` is asked before each record: False gives the rest back at once, so that no attempt is
-    cut off in the middle by the function's time limit.
+    cut off by the function's time limit.
     """
-    group = _Group(handle, queue, logger or logging.getLogger(__name__), has_time)
-    groups = _by_group(Record.from_event(record) for record in event["Records"])
+    group = _Group(handle, queue, has_time)
+    groups = _split_groups(Record.from_event(record) for record in event["Records"])
     if workers > 1 and len(groups) > 1:
-        left = _side_by_side(group, groups, workers)
+        left = _run_parallel(group, groups, workers)
     else:
         left = [group.process(records) for records in groups]
     return {
@@ -201,24 +193,24 @@ def process_batch(  # noqa: PLR0913 - all but two are keywords
     }
 
 
-def _side_by_side(
+def _run_parallel(
     group: _Group, groups: Sequence[Sequence[Record]], workers: int
 ) -> list[Sequence[Record]]:
-    """What is left of each group."""
+    """Process groups in parallel and return what is left of each."""
     with ThreadPoolExecutor(max_workers=min(workers, len(groups))) as pool:
         runs = {pool.submit(group.process, records): records for records in groups}
         finished, running = wait(runs, timeout=GRACE_SECONDS)
         while running:
-            group.delete([record for run in finished for record in _done(run, runs[run])])
+            group.delete([record for run in finished for record in _split_done(run, runs[run])])
             finished, running = wait(running, return_when=FIRST_COMPLETED)
         return [run.result() for run in runs]
 
 
-def _done(run: Future[Sequence[Record]], records: Sequence[Record]) -> Sequence[Record]:
+def _split_done(run: Future[Sequence[Record]], records: Sequence[Record]) -> Sequence[Record]:
     return records[: len(records) - len(run.result())]
 
 
-def _by_group(records: Any) -> list[list[Record]]:
+def _split_groups(records: Any) -> list[list[Record]]:
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(record.group_id, []).append(record)

@@ -1,4 +1,4 @@
-"""Subscribers inside AWS: a queue, or the bundle's event bus."""
+"""Deliver events to a queue or to the bundle's event bus."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wechat_kf.domain.subscriptions.delivery import Deferred, Delivered, Deliver
 from wechat_kf.domain.subscriptions.subscription import Subscription
 
 TARGET_LIMITS = Limits(connect=1, read=4, tries=1)
-"""One try within 5 s: the queue of deliveries tries again."""
+"""One try within 5 s: the deliveries queue retries."""
 
 EVENT_SOURCE = "wechat-kf"
 
@@ -29,7 +29,7 @@ class SqsSubscriber:
         self._client = client
 
     def deliver(self, subscription: Subscription, event: Event) -> DeliveryResult:
-        """A queue that is gone or closed to us is a reason to come again, as any other failure."""
+        """Send the event; every failure is retried, also a missing or forbidden queue."""
         queue_url = subscription.target.address
         order = {}
         if queue_url.endswith(".fifo"):
@@ -40,7 +40,7 @@ class SqsSubscriber:
         try:
             self._client.send_message(QueueUrl=queue_url, MessageBody=event_to_body(event), **order)
         except (BotoCoreError, ClientError) as error:
-            return Deferred(f"SQS: {_code(error)}")
+            return Deferred(f"SQS: {_read_code(error)}")
         return Delivered()
 
 
@@ -54,7 +54,7 @@ class EventBusSubscriber:
         self._client = client
 
     def deliver(self, subscription: Subscription, event: Event) -> DeliveryResult:
-        """PutEvents answers 200 even for an entry it did not take."""
+        """Put the event on the bus; PutEvents answers 200 even for an entry it did not take."""
         entry = {
             "EventBusName": subscription.target.address,
             "Source": EVENT_SOURCE,
@@ -64,13 +64,13 @@ class EventBusSubscriber:
         try:
             answer = self._client.put_events(Entries=[entry])
         except (BotoCoreError, ClientError) as error:
-            return Deferred(f"EventBridge: {_code(error)}")
+            return Deferred(f"EventBridge: {_read_code(error)}")
         if answer["FailedEntryCount"]:
             return Deferred(f"EventBridge: {answer['Entries'][0].get('ErrorCode', 'unknown')}")
         return Delivered()
 
 
-def _code(error: BotoCoreError | ClientError) -> str:
+def _read_code(error: BotoCoreError | ClientError) -> str:
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", "unknown"))
     return type(error).__name__

@@ -1,12 +1,11 @@
-"""The subscriptions, and a short memory of them for the fan-out."""
+"""The subscriptions table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from wechat_kf.adapters.aws.dynamo import Attributes, ConditionFailedError, Query, Table, Value
-from wechat_kf.domain.clock import SECOND, Clock
 from wechat_kf.domain.subscriptions.circuit import Circuit
 from wechat_kf.domain.subscriptions.subscription import (
     Subscription,
@@ -41,7 +40,6 @@ class SubscriptionsTable:
         self._table = Table(client, table_name)
 
     def add(self, subscription: Subscription) -> None:
-        """Store a new one, as a whole."""
         circuit = {name: getattr(subscription.circuit, name) or None for name in _CIRCUIT}
         self._table.put(
             {
@@ -54,12 +52,10 @@ class SubscriptionsTable:
         )
 
     def get(self, business_id: str, subscription_id: str) -> Subscription | None:
-        """One, as of now, with its secrets."""
         row = self._table.get(_key(business_id, subscription_id))
         return _subscription(row) if row else None
 
     def list(self, business_id: str) -> Sequence[Subscription]:
-        """A merchant's own subscriptions (or those of `*`), without their secrets."""
         found: list[Subscription] = []
         start: Attributes | None = None
         while True:
@@ -76,16 +72,11 @@ class SubscriptionsTable:
                 return found
 
     def remove(self, business_id: str, subscription_id: str) -> bool:
-        """False when there was none."""
         return self._table.delete(_key(business_id, subscription_id))
 
     def update(self, subscription: Subscription) -> bool:
-        """Write everything but the circuit, and the next revision.
-
-        False, and nothing written, when it is gone or no longer at `subscription.revision`.
-        """
         members = {**_members(subscription), "revision": subscription.revision + 1}
-        return self._changed(
+        return self._change(
             subscription,
             "SET " + ", ".join(f"#{name} = :{name}" for name in members),
             {f":{name}": value for name, value in members.items()}
@@ -94,7 +85,6 @@ class SubscriptionsTable:
         )
 
     def count_failure(self, business_id: str, subscription_id: str, now: int) -> Circuit | None:
-        """Write `Circuit.counted`, atomically: the circuit afterwards. None when it is gone."""
         try:
             row = self._table.update(
                 _key(business_id, subscription_id),
@@ -107,23 +97,18 @@ class SubscriptionsTable:
         return _circuit(row)
 
     def move_circuit(self, subscription: Subscription, circuit: Circuit) -> bool:
-        """Write `circuit`.
-
-        False, and nothing written, when the subscription is gone or its circuit is no longer at
-        `subscription.circuit.open_until`.
-        """
         state = {name: getattr(circuit, name) for name in _CIRCUIT}
         values: dict[str, Value] = {f":{name}": value for name, value in state.items() if value}
         kept = ", ".join(f"#{name} = :{name}" for name, value in state.items() if value)
         cleared = ", ".join(f"#{name}" for name, value in state.items() if not value)
         change = " ".join([f"SET {kept}" if kept else "", f"REMOVE {cleared}" if cleared else ""])
         if seen := subscription.circuit.open_until:
-            return self._changed(
+            return self._change(
                 subscription, change, {**values, ":seen": seen}, "#open_until = :seen"
             )
-        return self._changed(subscription, change, values, "attribute_not_exists(#open_until)")
+        return self._change(subscription, change, values, "attribute_not_exists(#open_until)")
 
-    def _changed(
+    def _change(
         self,
         subscription: Subscription,
         change: str,
@@ -142,41 +127,12 @@ class SubscriptionsTable:
         return True
 
 
-class SubscriptionLister(Protocol):
-    """The part of `SubscriptionStore` that the fan-out needs."""
-
-    def list(self, business_id: str) -> Sequence[Subscription]: ...
-
-
-class CachedSubscriptions:
-    """Remembers lists for `ttl_ms`: a busy merchant's events do not read the table each time.
-
-    A change therefore takes up to `ttl_ms` to reach the fan-out. A merchant's first subscription
-    counts at once: that there is none is not remembered.
-    """
-
-    def __init__(self, store: SubscriptionLister, clock: Clock, ttl_ms: int = 5 * SECOND) -> None:
-        self._store = store
-        self._clock = clock
-        self._ttl_ms = ttl_ms
-        self._lists: dict[str, tuple[int, Sequence[Subscription]]] = {}
-
-    def list(self, business_id: str) -> Sequence[Subscription]:
-        """The store's list, at most `ttl_ms` old."""
-        now = self._clock()
-        read_at, held = self._lists.get(business_id, (0, ()))
-        if not held or now - read_at >= self._ttl_ms:
-            held = self._store.list(business_id)
-            self._lists[business_id] = (now, held)
-        return held
-
-
 def _key(business_id: str, subscription_id: str) -> dict[str, str]:
     return {"business_id": business_id, "subscription_id": subscription_id}
 
 
 def _members(subscription: Subscription) -> dict[str, Value]:
-    """What a caller can change."""
+    """Return what a caller can change."""
     return {
         "target_type": subscription.target.type,
         "address": subscription.target.address,

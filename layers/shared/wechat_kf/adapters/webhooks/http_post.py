@@ -1,8 +1,8 @@
-"""One HTTP request to a host that may be down, slow or hostile.
+"""Post to a host that may be down, slow or hostile.
 
-Why not requests or urllib3: their time limits are per read, so that a reply can trickle in for
-hours; they look a name up themselves, after we checked it; and they log URLs. The standard
-library's `http.client` speaks HTTP over a connection that we made, and does nothing else.
+Why not requests or urllib3: their time limits are per read, so a reply can take hours; they resolve
+the name themselves, after we checked it; and they log URLs. The standard library's `http.client`
+speaks HTTP over a connection that we opened.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import certifi
 
-from wechat_kf.adapters.webhooks.public_addresses import ForbiddenAddressError, checked_addresses
+from wechat_kf.adapters.webhooks.public_addresses import ForbiddenAddressError, check_addresses
 from wechat_kf.adapters.webhooks.webhook_url import WebhookUrl
 
 TOTAL_SECONDS = 5.0
@@ -27,11 +27,11 @@ CONNECT_SECONDS = 2.0
 MOST_ADDRESSES = 3
 
 Resolve = Callable[[str, int], Sequence[str]]
-"""The addresses of a host name. May block; raises OSError."""
+"""Return the addresses of a host name. May block; raises OSError."""
 
 
-class ExchangeError(Exception):
-    """No reply. `reason` is one of a few constant phrases and says nothing of the URL."""
+class PostError(Exception):
+    """There was no reply. `reason` is one of a few constant phrases and never contains the URL."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -49,25 +49,25 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What we want of a reply. Its body is not read."""
+    """The part of a reply that we use; its body is not read."""
 
     status: int
     retry_after: str | None
 
 
 def resolve(host: str, port: int) -> Sequence[str]:
-    """The system's answer, IPv4 first: a function outside a VPC has no way out over IPv6."""
+    """Ask the system's resolver; IPv4 first: a function outside a VPC has no route over IPv6."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
     return sorted(addresses, key=lambda address: ":" in address)
 
 
-class Exchange:
-    """Makes requests; threads may share it.
+class HttpPoster:
+    """Posts to public addresses only; threads may share it.
 
-    Every address a name leads to must be public, and the connection goes to the very address that
-    was checked: no second look-up could answer differently. Redirects are replies like others.
-    Proxies and other settings of the environment do not count.
+    Every address of a name must be public, and the connection goes to the address that was checked:
+    no second look-up can answer differently. Redirects are not followed. Proxies and other settings
+    of the environment are ignored.
     """
 
     def __init__(
@@ -85,14 +85,15 @@ class Exchange:
         self._resolvers = ThreadPoolExecutor(max_workers=32, thread_name_prefix="resolve")
 
     def post(self, request: Request) -> Reply:
-        """The reply's first lines, within the time limit for everything together.
+        """Post `request` and return the reply, within one time limit for all steps.
 
-        Raises ExchangeError.
+        Raises:
+            PostError: there was no reply.
         """
         deadline = _Deadline(self._total_seconds)
         try:
             with self._connect(request.url, deadline) as connected:
-                return _speak(request, _TimedSocket(connected, deadline))
+                return _exchange(request, _TimedSocket(connected, deadline))
         except ForbiddenAddressError:
             reason = "address not allowed"
         except TimeoutError:
@@ -105,11 +106,11 @@ class Exchange:
             reason = "connection failed"
         except (http.client.HTTPException, ValueError):
             reason = "no HTTP reply"
-        # Outside the handlers, so that what the other side caused is not even our context.
-        raise ExchangeError(reason)
+        # Outside the handlers, so that the other side's exception is not even our context.
+        raise PostError(reason)
 
     def _connect(self, url: WebhookUrl, deadline: _Deadline) -> socket.socket:
-        connected = _connect_to_any(self._addresses(url, deadline), url.port, deadline)
+        connected = _connect_to_any(self._resolve_host(url, deadline), url.port, deadline)
         if not url.secure:
             return connected
         try:
@@ -119,11 +120,11 @@ class Exchange:
             connected.close()
             raise
 
-    def _addresses(self, url: WebhookUrl, deadline: _Deadline) -> Sequence[str]:
-        # In a thread because a look-up knows no time limit.
+    def _resolve_host(self, url: WebhookUrl, deadline: _Deadline) -> Sequence[str]:
+        # In a thread, because a look-up has no time limit.
         lookup = self._resolvers.submit(self._resolve, url.host, url.port)
         addresses = lookup.result(timeout=deadline.left())
-        return checked_addresses(addresses, allow_loopback=self._allow_loopback)
+        return check_addresses(addresses, allow_loopback=self._allow_loopback)
 
 
 def _connect_to_any(addresses: Sequence[str], port: int, deadline: _Deadline) -> socket.socket:
@@ -139,7 +140,7 @@ def _connect_to_any(addresses: Sequence[str], port: int, deadline: _Deadline) ->
     raise failure
 
 
-def _speak(request: Request, connected: _TimedSocket) -> Reply:
+def _exchange(request: Request, connected: _TimedSocket) -> Reply:
     connection = http.client.HTTPConnection(request.url.host, request.url.port)
     connection.sock = cast(Any, connected)
     headers = {"Host": request.url.authority, "Connection": "close", **request.headers}
@@ -155,7 +156,7 @@ class _Deadline:
         self._ends = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds left. Raises TimeoutError when there are none."""
+        """Return the seconds left. Raises TimeoutError when there are none."""
         left = self._ends - time.monotonic()
         if left <= 0:
             raise TimeoutError
@@ -177,7 +178,7 @@ class _TimedSocket:
         return io.BufferedReader(_TimedReader(self._connected, self._deadline))
 
     def close(self) -> None:
-        """The one who connected closes."""
+        """Do nothing: whoever connected closes."""
 
 
 class _TimedReader(io.RawIOBase):

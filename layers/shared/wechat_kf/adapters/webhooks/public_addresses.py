@@ -1,7 +1,7 @@
-"""Which addresses a webhook may go to: public unicast ones, and nothing that leads inside.
+"""Which addresses a webhook may be posted to: public unicast addresses only.
 
 Written out rather than left to `ipaddress.is_global`, whose answer differs between Python versions.
-Source: IANA's special-purpose address registries for IPv4 and IPv6.
+https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ _NOT_PUBLIC_V6 = tuple(
 
 
 class ForbiddenAddressError(Exception):
-    """A name that leads to an address we do not call. Names neither."""
+    """A name resolves to an address that we do not call. The message contains neither."""
 
 
 def is_public(text: str) -> bool:
-    """Whether `text` is the address of a public host. False for what is no address at all."""
+    """Return whether `text` is the address of a public host."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -68,17 +68,17 @@ def is_public(text: str) -> bool:
 
 
 def is_loopback(text: str) -> bool:
-    """Whether `text` is an address of this very machine."""
+    """Return whether `text` is a loopback address."""
     try:
         return ipaddress.ip_address(text).is_loopback
     except ValueError:
         return False
 
 
-def checked_addresses(addresses: Sequence[str], *, allow_loopback: bool = False) -> Sequence[str]:
-    """`addresses` as they are, if we may call every one of them.
+def check_addresses(addresses: Sequence[str], *, allow_loopback: bool = False) -> Sequence[str]:
+    """Return `addresses` if we may call every one of them.
 
-    One forbidden address among public ones is an attempt to get inside, not an oversight.
+    One forbidden address among public ones is an attempt to reach an internal host.
 
     Raises:
         ForbiddenAddressError: one of them is not public, or there are none.

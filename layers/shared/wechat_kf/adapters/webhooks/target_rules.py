@@ -15,7 +15,7 @@ _QUEUE_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}([.]fifo)?")
 
 @dataclass(frozen=True, slots=True)
 class TargetRules:
-    """`own_queue_url` is the URL of any queue of ours: it shows this account and region."""
+    """Checks targets. `own_queue_url`, a queue of this stack, shows the account and region."""
 
     own_queue_url: str
     queue_name_pattern: str
@@ -23,7 +23,7 @@ class TargetRules:
     allow_loopback: bool = False
 
     def webhook(self, url: str) -> Target:
-        """A public https URL. Raises InvalidRequestError."""
+        """Check a public https URL. Raises InvalidRequestError."""
         try:
             parse_webhook_url(url, allow_loopback=self.allow_loopback)
         except ValueError as error:
@@ -31,7 +31,7 @@ class TargetRules:
         return Target(TargetType.WEBHOOK, url)
 
     def queue(self, queue_url: str) -> Target:
-        """A queue in this account and region whose name fits. Raises InvalidRequestError."""
+        """Check a queue's account, region and name. Raises InvalidRequestError."""
         home, _, _ = self.own_queue_url.rpartition("/")
         where, _, name = queue_url.rpartition("/")
         if where != home:
@@ -44,5 +44,5 @@ class TargetRules:
         return Target(TargetType.QUEUE, queue_url)
 
     def event_bus(self) -> Target:
-        """The bundle's own bus."""
+        """Return the bundle's own bus."""
         return Target(TargetType.EVENT_BUS, self.event_bus_name)

@@ -1,4 +1,4 @@
-"""Events as webhooks: a CloudEvent, signed as the Standard Webhooks specification 1.0 says.
+"""Post events as webhooks: CloudEvents, signed as Standard Webhooks 1.0 specifies.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-from wechat_kf.adapters.webhooks.http_post import Exchange, ExchangeError, Reply, Request
+from wechat_kf.adapters.webhooks.http_post import HttpPoster, PostError, Reply, Request
 from wechat_kf.adapters.webhooks.webhook_url import parse_webhook_url
 from wechat_kf.domain.clock import SECOND, Clock
 from wechat_kf.domain.events import Event
@@ -30,13 +30,13 @@ _ASKS_FOR_TIME = (429, 503)
 class WebhookSubscriber:
     """Implements `Subscriber` for targets of type `webhook`."""
 
-    def __init__(self, exchange: Exchange, clock: Clock, *, allow_loopback: bool = False) -> None:
-        self._exchange = exchange
+    def __init__(self, poster: HttpPoster, clock: Clock, *, allow_loopback: bool = False) -> None:
+        self._poster = poster
         self._clock = clock
         self._allow_loopback = allow_loopback
 
     def deliver(self, subscription: Subscription, event: Event) -> DeliveryResult:
-        """Any 2xx is a receipt, 410 a farewell, everything else a reason to come again."""
+        """Post the event: any 2xx is success, 410 unsubscribes, everything else is retried."""
         now = self._clock()
         body = json.dumps(event.to_cloudevent(), ensure_ascii=False, separators=(",", ":")).encode()
         try:
@@ -44,33 +44,35 @@ class WebhookSubscriber:
                 subscription.target.address, allow_loopback=self._allow_loopback
             )
             secrets = subscription.signing_secrets(now)
-            request = Request(url, _headers(event.id, now // SECOND, body, secrets), body)
-            reply = self._exchange.post(request)
-        except ExchangeError as error:
+            request = Request(url, _make_headers(event.id, now // SECOND, body, secrets), body)
+            reply = self._poster.post(request)
+        except PostError as error:
             return Deferred(error.reason)
-        except ValueError:  # it was good when it was stored: the rules are stricter now
+        except ValueError:  # valid when it was stored: the rules have become stricter
             return Deferred("URL not allowed")
-        return _result(reply, now)
+        return _read_result(reply, now)
 
 
-def _headers(event_id: str, timestamp: int, body: bytes, secrets: Sequence[str]) -> dict[str, str]:
+def _make_headers(
+    event_id: str, timestamp: int, body: bytes, secrets: Sequence[str]
+) -> dict[str, str]:
     signed = f"{event_id}.{timestamp}.".encode() + body
     return {
         "Content-Type": CONTENT_TYPE,
         "User-Agent": "wechat-kf",
         "webhook-id": event_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": " ".join(signature(secret, signed) for secret in secrets),
+        "webhook-signature": " ".join(sign(secret, signed) for secret in secrets),
     }
 
 
-def signature(secret: str, signed: bytes) -> str:
-    """`v1,` and the base64 HMAC-SHA256 of `signed`; `secret` is `whsec_` and a base64 key."""
+def sign(secret: str, signed: bytes) -> str:
+    """Return `v1,` and the base64 HMAC-SHA256; `secret` is `whsec_` and a base64 key."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
 
 
-def _result(reply: Reply, now: int) -> DeliveryResult:
+def _read_result(reply: Reply, now: int) -> DeliveryResult:
     if 200 <= reply.status < 300:
         return Delivered()
     reason = f"answered {reply.status}"
@@ -82,9 +84,9 @@ def _result(reply: Reply, now: int) -> DeliveryResult:
 
 
 def retry_after_ms(text: str, now: int) -> int | None:
-    """How long a `Retry-After` asks us to wait: seconds or an HTTP date (RFC 9110, 10.2.3).
+    """Return the pause that a `Retry-After` asks for (RFC 9110, section 10.2.3).
 
-    None for anything else, and for what is over already.
+    None for anything but seconds or an HTTP date, and for an instant that has passed.
     """
     text = text.strip()
     if text.isascii() and text.isdigit():

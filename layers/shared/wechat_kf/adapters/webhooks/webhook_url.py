@@ -13,14 +13,14 @@ MAX_LENGTH = 2048
 # Nothing a URL parser may read in two ways: no blanks, control characters, backslashes, non-ASCII.
 _PLAIN = re.compile(r"[!-\[\]-~]+")
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-# The last label starts with a letter: 2130706433, 0x7f.1 and 127.1 are addresses in disguise.
+# The last label starts with a letter: 2130706433, 0x7f.1 and 127.1 are addresses too.
 _HOST = re.compile(rf"({_LABEL}\.)+[a-z]{_LABEL}")
 _INTERNAL = (".internal", ".local", ".localhost", ".localdomain", ".home.arpa")
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookUrl:
-    """A URL in parts. `path` holds the query, which may be a secret of the subscriber's."""
+    """A URL in parts. `path` includes the query, which may contain a secret."""
 
     scheme: str
     host: str
@@ -39,13 +39,13 @@ class WebhookUrl:
 
 
 def parse_webhook_url(text: str, *, allow_loopback: bool = False) -> WebhookUrl:
-    """The parts of `text`, a public https URL with a host name.
+    """Parse `text`, a public https URL with a host name.
 
-    `allow_loopback` (the local stack only) also takes http and https to this very machine. Where a
-    name leads is not asked here but before every call.
+    `allow_loopback` (local stack only) also accepts http and https to loopback. The name is
+    resolved and checked before every call, not here.
 
     Raises:
-        ValueError: its text is the rule that is broken; it does not repeat the URL.
+        ValueError: its text is the broken rule and does not repeat the URL.
     """
     if len(text) > MAX_LENGTH:
         raise ValueError(f"must be at most {MAX_LENGTH} characters long")

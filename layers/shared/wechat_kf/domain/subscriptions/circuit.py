@@ -1,11 +1,11 @@
-"""When to leave a failing subscriber alone: one circuit breaker per subscription.
+"""One circuit breaker per subscription: when to stop calling a failing subscriber.
 
     closed ──5 failures in a row, or the subscriber asks for a pause──▶ open
     open ──cool-down over: one worker claims the probe──▶ half-open
     half-open ──delivered──▶ closed        half-open ──failed──▶ open, for twice as long
 
-Its state stands in the subscription's row, so that all workers share it; `open_until` is what a
-change is conditional on. See docs/events.md.
+Its state is stored in the subscription's row, so all workers share it; every change is conditional
+on `open_until`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ TRIP_AFTER = 5
 FIRST_COOL_DOWN_MS = 5 * SECOND
 LONGEST_COOL_DOWN_MS = 30 * MINUTE
 
-LONGEST_WISH_MS = 12 * HOUR
-"""As far as we go with a `Retry-After`."""
+LONGEST_RETRY_AFTER_MS = 12 * HOUR
+"""The longest `Retry-After` we honour."""
 
 PROBE_MS = 10 * SECOND
-"""How long a worker may take for the probe; after that another one may try."""
+"""How long a worker may take for the probe; then another one may try."""
 
 HOPELESS_AFTER_MS = DAY
 HOPELESS_FAILURES = 10
-"""Nothing but failures, at least so many and for so long: the subscription is paused."""
+"""After at least so many failures in a row over so long, the subscription is paused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,11 @@ class Circuit:
         return self.open_until == 0
 
     def hopeless(self, now: int) -> bool:
-        """Whether it has failed for so long that somebody must look at it."""
+        """Return whether it has failed for so long that somebody must look at it."""
         return self.failures >= HOPELESS_FAILURES and now - self.failing_since >= HOPELESS_AFTER_MS
 
     def must_trip(self, retry_after_ms: int | None) -> bool:
-        """Whether a closed circuit opens now: too many failures, or the subscriber's own wish."""
+        """Return whether a closed circuit opens now: too many failures, or a `Retry-After`."""
         return self.closed and (self.failures >= TRIP_AFTER or bool(retry_after_ms))
 
     def counted(self, now: int) -> Circuit:
@@ -64,8 +64,8 @@ class Circuit:
 
     def tripped(self, now: int, retry_after_ms: int | None = None) -> Circuit:
         """Open for a cool-down that doubles each time, or longer if the subscriber asks for it."""
-        wish_ms = min(retry_after_ms or 0, LONGEST_WISH_MS)
-        pause_ms = max(_cool_down_ms(self.trips), wish_ms)
+        asked_ms = min(retry_after_ms or 0, LONGEST_RETRY_AFTER_MS)
+        pause_ms = max(_cool_down_ms(self.trips), asked_ms)
         return replace(self, trips=self.trips + 1, open_until=now + pause_ms)
 
     def probing(self, now: int) -> Circuit:
@@ -75,9 +75,6 @@ class Circuit:
     def recovered(self, now: int) -> Circuit:
         """After a success."""
         return Circuit(recovered_at=self.recovered_at if self.closed else now)
-
-
-CLOSED = Circuit()
 
 
 def _cool_down_ms(trips: int) -> int:

@@ -1,4 +1,4 @@
-"""Bringing one event to one subscriber: when to try again, and when to stop."""
+"""One event for one subscriber, the results of an attempt, and the back-off."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class Delivery:
 
     @property
     def expires_at(self) -> int:
-        """When it has waited long enough, in epoch milliseconds."""
+        """When we give it up, in epoch milliseconds."""
         return self.queued_at + RETENTION_MS
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The subscriber has it."""
+    """The subscriber accepted it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Not now. `retry_after_ms` is the subscriber's own wish; `reason` is short and constant."""
+    """Retry later. `retry_after_ms` is what the subscriber asked for; `reason` is a constant."""
 
     reason: str
     retry_after_ms: int | None = None
@@ -55,26 +55,26 @@ DeliveryResult = Delivered | Deferred | Refused
 
 
 def backoff_ms(tried_for_ms: int) -> int:
-    """The pause after a failed try: as long again as it has been tried so far.
+    """Return the pause after a failed attempt: as long as it has been tried so far.
 
-    Tries then come after 5, 10, 20, 40 … s, and every 2 h in the end. It needs no count of tries,
-    which a FIFO queue cannot give: there, all messages behind a waiting one are received with it.
+    Attempts then come after 5, 10, 20, 40 … s, and finally every 2 h. A count of attempts is not
+    needed: a FIFO queue cannot give one, since all messages behind a waiting one are received too.
     """
     return min(max(tried_for_ms, FIRST_BACKOFF_MS), LONGEST_BACKOFF_MS)
 
 
 class DeliveryQueue(Protocol):
-    """Lines events up per subscription and conversation."""
+    """Queues events per subscription and conversation."""
 
     def put(self, deliveries: list[Delivery]) -> None:
-        """Returns only when all are safe; a repeat of the same ones is harmless."""
+        """Return only when all are safe; a repeat of the same ones is harmless."""
 
 
 class DeadLetters(Protocol):
-    """Where deliveries go that we gave up; an operator can put them back in line."""
+    """Where deliveries go that we gave up; an operator can replay them."""
 
     def put(self, delivery: Delivery, reason: str) -> None:
-        """Returns only when it is safe. `reason` is short: it can be searched for."""
+        """Return only when it is safe. `reason` is a short constant that can be searched for."""
 
 
 class Subscriber(Protocol):

@@ -1,9 +1,9 @@
-"""The use case of the deliveries function: one event to one subscriber, or wait, or give up."""
+"""The use case of the deliveries function: deliver one event, or wait, or give up."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -25,18 +25,17 @@ from wechat_kf.domain.subscriptions.subscription_memory import SubscriptionMemor
 from wechat_kf.errors import RetryLater, UnavailableError
 
 PAUSED_LOOK_MS = 5 * MINUTE
-"""At the latest so long after a resume, waiting events move again."""
-
+"""Waiting events move again at most this long after a resume."""
 
 OFTEN = 150
 SPARING_MS = 5 * MINUTE
-"""A subscriber that recovers and fails in turn has its backlog received every few seconds. The
-deliveries queue takes a message for poison after 500 receives, so from the 150th on, five minutes
-pass at least: the 24 hours that an event is kept then make 438 receives at most."""
+"""The backlog of a subscriber that keeps recovering and failing is received every few seconds. The
+deliveries queue dead-letters a message after 500 receives, so from the 150th on, at least five
+minutes pass: the 24 hours that an event is kept then make at most 438 receives."""
 
 
 class Fate(StrEnum):
-    """What became of a delivery that is done with."""
+    """The final result of a delivery."""
 
     DELIVERED = "delivered"
     DROPPED = "dropped"  # its subscription was removed by a caller
@@ -51,8 +50,8 @@ class PostponedError(RetryLater):
         self.reason = reason
 
 
-def sparing(postponed: PostponedError, receives: int) -> PostponedError:
-    """The same wait, or a longer one when the queue has handed the delivery out often already."""
+def lengthen(postponed: PostponedError, receives: int) -> PostponedError:
+    """Return the same wait, or a longer one when the delivery has been received often."""
     least_ms = SPARING_MS if receives >= OFTEN else 0
     return PostponedError(max(postponed.delay_ms, least_ms), postponed.reason)
 
@@ -67,9 +66,10 @@ class Dispatch:
     events: EventQueue
     clock: Clock
     app_id: str
+    report_stop: Callable[[Subscription], None] = lambda _: None
 
     def dispatch(self, delivery: Delivery) -> Fate:
-        """Take one delivery as far as it goes now.
+        """Deliver one event now, or give it up.
 
         Raises:
             PostponedError: it must wait, and with it what stands behind it in its conversation.
@@ -89,14 +89,14 @@ class Dispatch:
                 return self._dispatch_active(subscription, delivery)
 
     def _dispatch_active(self, subscription: Subscription, delivery: Delivery) -> Fate:
-        """Through the circuit: closed lets all pass, half-open one."""
+        """Deliver through the circuit: closed lets all pass, half-open lets one."""
         circuit, now = subscription.circuit, self.clock()
         if circuit.closed:
             return self._attempt(subscription, delivery)
         if now < circuit.open_until:
             return self._wait(delivery, circuit.open_until - now, "circuit open")
         probe = self.subscriptions.move_circuit(subscription, circuit.probing(now))
-        if probe is None:  # another worker is at it
+        if probe is None:  # another worker is probing
             return self._wait(delivery, PROBE_MS, "circuit open")
         return self._attempt(probe, delivery)
 
@@ -118,40 +118,41 @@ class Dispatch:
         now, circuit = self.clock(), subscription.circuit
         if not circuit.closed:
             return self._wait(delivery, circuit.open_until - now, result.reason)
-        # What went wrong before the circuit last closed is no reason to be slow now.
+        # Failures before the circuit last closed must not slow it down now.
         tried_for_ms = now - max(delivery.queued_at, circuit.recovered_at)
         return self._wait(delivery, backoff_ms(tried_for_ms), result.reason)
 
     def _note_success(self, subscription: Subscription) -> None:
         circuit = subscription.circuit
         if circuit.failures or not circuit.closed:
-            # The subscriber has the event: a table that fails now must not bring it there again.
+            # The subscriber has the event: a failing table must not cause a second delivery.
             with suppress(UnavailableError):
                 self.subscriptions.move_circuit(subscription, circuit.recovered(self.clock()))
 
     def _note_failure(self, subscription: Subscription, result: Deferred) -> Subscription:
-        """Count it; open the circuit, or pause the subscription, if need be."""
-        now, wish_ms = self.clock(), result.retry_after_ms
+        """Count the failure; open the circuit or pause the subscription if necessary."""
+        now, asked_ms = self.clock(), result.retry_after_ms
         if subscription.circuit.closed:
             subscription = self.subscriptions.count_failure(subscription, now)
-            if subscription.circuit.must_trip(wish_ms):
-                subscription = self._trip(subscription, subscription.circuit, wish_ms)
+            if subscription.circuit.must_trip(asked_ms):
+                subscription = self._trip(subscription, subscription.circuit, asked_ms)
         else:  # it was the probe that failed
-            subscription = self._trip(subscription, subscription.circuit.counted(now), wish_ms)
+            subscription = self._trip(subscription, subscription.circuit.counted(now), asked_ms)
         if subscription.circuit.hopeless(now):
             self._stop(subscription, SubscriptionStatus.PAUSED, f"failing: {result.reason}")
         return subscription
 
     def _trip(
-        self, subscription: Subscription, circuit: Circuit, wish_ms: int | None
+        self, subscription: Subscription, circuit: Circuit, asked_ms: int | None
     ) -> Subscription:
-        opened = circuit.tripped(self.clock(), wish_ms)
+        opened = circuit.tripped(self.clock(), asked_ms)
         return self.subscriptions.move_circuit(subscription, opened) or subscription
 
     def _stop(self, subscription: Subscription, status: SubscriptionStatus, reason: str) -> None:
-        """Tell first, then write: a crash in between repeats an event, and loses none."""
+        """Notify first, then write: a crash in between repeats an event and loses none."""
         stopped = replace(subscription, status=status, status_reason=reason)
-        self.events.put(stopped_event(stopped, self.app_id, self.clock()))
+        self.report_stop(stopped)
+        self.events.put(make_stopped_event(stopped, self.app_id, self.clock()))
         self.subscriptions.update(stopped)
 
     def _wait(self, delivery: Delivery, wait_ms: int, reason: str) -> Fate:
@@ -168,10 +169,10 @@ class Dispatch:
         return min(backoff_ms(self.clock() - delivery.queued_at), PAUSED_LOOK_MS)
 
 
-def stopped_event(subscription: Subscription, app_id: str, now: int) -> Event:
-    """What the others are told when a subscription was paused or disabled by its failures.
+def make_stopped_event(subscription: Subscription, app_id: str, now: int) -> Event:
+    """Notify other subscribers that failures paused or disabled a subscription.
 
-    About a subscription to all merchants, the main account's subscribers are told. The same stop
+    For a subscription to all merchants, the main account's subscribers are notified. The same stop
     has the same id, however many workers notice it.
     """
     everyone = subscription.business_id == ANY_MERCHANT

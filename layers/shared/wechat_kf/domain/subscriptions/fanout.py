@@ -1,8 +1,7 @@
-"""What an event sets off: the window, the transcript, and one delivery per subscriber."""
+"""Handle an event: record the window and transcript, queue one delivery per subscriber."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,21 +9,14 @@ from wechat_kf.domain.clock import Clock
 from wechat_kf.domain.events import ANY_MERCHANT, Event, EventType
 from wechat_kf.domain.messages.conversations import ConversationStore
 from wechat_kf.domain.subscriptions.delivery import Delivery, DeliveryQueue
-from wechat_kf.domain.subscriptions.subscription import Subscription
+from wechat_kf.domain.subscriptions.subscription import SubscriptionLister
 
 
 class Transcript(Protocol):
-    """What was said, kept for a while."""
+    """The messages of conversations, kept for a while."""
 
     def keep(self, event: Event) -> None:
         """Keep a received message; the same event twice is kept once."""
-
-
-class Subscriptions(Protocol):
-    """Who might want an event."""
-
-    def list(self, business_id: str) -> Sequence[Subscription]:
-        """A merchant's own subscriptions (or those of `*`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +25,12 @@ class FanOut:
 
     conversations: ConversationStore
     transcript: Transcript
-    subscriptions: Subscriptions
+    subscriptions: SubscriptionLister
     deliveries: DeliveryQueue
     clock: Clock
 
     def handle(self, event: Event) -> None:
-        """Record it, then line up its deliveries: a repeat finds both done and changes nothing."""
+        """Record the event, then queue its deliveries; a repeat changes nothing."""
         self._record(event)
         now = self.clock()
         subscribers = [

@@ -1,4 +1,4 @@
-"""What callers do with subscriptions: create, read, change, test, rotate the secret, remove."""
+"""Manage subscriptions: create, read, change, test, rotate the secret, remove."""
 
 from __future__ import annotations
 
@@ -25,32 +25,33 @@ SECRET_OVERLAP_MS = DAY
 """How long a replaced secret still signs, beside its successor."""
 
 
-def new_id() -> str:
+def _make_id() -> str:
     return f"sub_{uuid.uuid4().hex}"
 
 
-def new_secret() -> str:
-    """A Standard Webhooks secret: 32 random bytes."""
+def create_secret() -> str:
+    """Return a new Standard Webhooks secret: 32 random bytes."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 @dataclass(frozen=True, slots=True)
-class Subscriptions:
-    """The use cases. `business_id` may be `*` (all merchants) everywhere."""
+class SubscriptionManager:
+    """Manages subscriptions; `business_id` may be `*` (all merchants) everywhere."""
 
     store: SubscriptionStore
     deliveries: DeliveryQueue
     clock: Clock
     app_id: str
-    make_id: Callable[[], str] = new_id
-    make_secret: Callable[[], str] = new_secret
+    make_id: Callable[[], str] = _make_id
+    make_secret: Callable[[], str] = create_secret
 
     def create(
         self, business_id: str, target: Target, event_types: frozenset[str] = frozenset()
     ) -> Subscription:
-        """A new, active subscription; a webhook's has a secret.
+        """Create an active subscription; a webhook's has a secret.
 
-        Raises ConflictError: this merchant has one with the same target, or too many.
+        Raises:
+            ConflictError: this merchant has one with the same target, or too many.
         """
         others = self.store.list(business_id)
         for other in others:
@@ -73,18 +74,18 @@ class Subscriptions:
         return subscription
 
     def list(self, business_id: str) -> Sequence[Subscription]:
-        """A merchant's subscriptions, oldest first, without their secrets."""
+        """List a merchant's subscriptions, oldest first, without their secrets."""
         return sorted(self.store.list(business_id), key=lambda found: found.created_at)
 
     def get(self, business_id: str, subscription_id: str) -> Subscription:
-        """Raises NotFoundError."""
+        """Return one subscription. Raises NotFoundError."""
         found = self.store.get(business_id, subscription_id)
         if found is None:
             raise NotFoundError("no such subscription")
         return found
 
     def remove(self, business_id: str, subscription_id: str) -> None:
-        """Events that wait for it are dropped. Raises NotFoundError."""
+        """Remove one; events that wait for it are dropped. Raises NotFoundError."""
         if not self.store.remove(business_id, subscription_id):
             raise NotFoundError("no such subscription")
 
@@ -96,11 +97,13 @@ class Subscriptions:
         event_types: frozenset[str] | None = None,
         status: SubscriptionStatus | None = None,
     ) -> Subscription:
-        """Choose other events, pause, or resume; None leaves as it is.
+        """Choose other events, pause, or resume; None changes nothing.
 
-        What resumes starts with a closed circuit, whatever was before.
+        A resumed subscription starts with a closed circuit.
 
-        Raises NotFoundError; ConflictError when somebody else changed it at the same moment.
+        Raises:
+            NotFoundError: there is no such subscription.
+            ConflictError: somebody else changed it at the same moment.
         """
         found = self.get(business_id, subscription_id)
         changed = found
@@ -117,9 +120,9 @@ class Subscriptions:
         return changed
 
     def rotate_secret(self, business_id: str, subscription_id: str) -> Subscription:
-        """A new secret at once; the one before signs beside it for `SECRET_OVERLAP_MS`.
+        """Replace the secret; the previous one signs beside it for `SECRET_OVERLAP_MS`.
 
-        Raises as `change`; ConflictError also for other targets than webhooks: nothing is signed.
+        Raises as `change`; ConflictError also when the target is not a webhook.
         """
         found = self.get(business_id, subscription_id)
         if found.target.type is not TargetType.WEBHOOK:
@@ -133,18 +136,20 @@ class Subscriptions:
         )
 
     def test(self, business_id: str, subscription_id: str) -> Event:
-        """Send a test event the way all events go, whatever event types were chosen.
+        """Queue a test event like any other, whatever event types were chosen.
 
-        Raises NotFoundError; ConflictError when the subscription is not active.
+        Raises:
+            NotFoundError: there is no such subscription.
+            ConflictError: it is not active.
         """
         found = self.get(business_id, subscription_id)
         if found.status is not SubscriptionStatus.ACTIVE:
             raise ConflictError(f"the subscription is {found.status}")
-        event = self._test_event(found)
+        event = self._make_test_event(found)
         self.deliveries.put([Delivery(business_id, subscription_id, event, self.clock())])
         return event
 
-    def _test_event(self, subscription: Subscription) -> Event:
+    def _make_test_event(self, subscription: Subscription) -> Event:
         everyone = subscription.business_id == ANY_MERCHANT
         return Event(
             id=uuid.uuid4().hex,

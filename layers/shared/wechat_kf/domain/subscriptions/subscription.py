@@ -1,4 +1,4 @@
-"""Who wants to hear of what, and where."""
+"""A subscription: which events go to which target."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from wechat_kf.domain.events import ANY_MERCHANT, Event
-from wechat_kf.domain.subscriptions.circuit import CLOSED, Circuit
+from wechat_kf.domain.subscriptions.circuit import Circuit
 
 
 class TargetType(StrEnum):
@@ -18,11 +18,11 @@ class TargetType(StrEnum):
 
 
 class SubscriptionStatus(StrEnum):
-    """What becomes of events.
+    """Whether events are delivered.
 
-    Active: delivered. Paused (by a caller, or by a day of failures): kept waiting, new ones too,
-    each for up to 24 h. Disabled (the subscriber answered 410): new ones are not kept, waiting ones
-    go to the dead-letter queue. A caller can make either active again.
+    Active: delivered. Paused (by a caller, or by a day of failures): events wait, new ones too,
+    each for up to 24 h. Disabled (the subscriber answered 410): new events are dropped, waiting
+    ones go to the dead-letter queue. A caller can reactivate either.
     """
 
     ACTIVE = "active"
@@ -57,10 +57,10 @@ class Subscription:
     previous_secret_until: int = 0
     status_reason: str = ""
     revision: int = 0
-    circuit: Circuit = CLOSED
+    circuit: Circuit = field(default_factory=Circuit)
 
     def wants(self, event: Event) -> bool:
-        """Whether this event goes to this subscriber, now or when its pause ends."""
+        """Return whether this event goes to this subscriber, now or after its pause."""
         return (
             self.status is not SubscriptionStatus.DISABLED
             and self.business_id in (event.business_id, ANY_MERCHANT)
@@ -68,24 +68,28 @@ class Subscription:
         )
 
     def signing_secrets(self, now: int) -> tuple[str, ...]:
-        """The secrets a webhook is signed with at `now`, the current one first."""
+        """Return the secrets that sign a webhook at `now`, the current one first."""
         return self.secrets if now < self.previous_secret_until else self.secrets[:1]
 
 
-class SubscriptionStore(Protocol):
+class SubscriptionLister(Protocol):
+    """The part of the store that the fan-out needs."""
+
+    def list(self, business_id: str) -> Sequence[Subscription]:
+        """List a merchant's own subscriptions (or those of `*`), without their secrets."""
+
+
+class SubscriptionStore(SubscriptionLister, Protocol):
     """Our table of subscriptions. Every method raises `UnavailableError` when it fails."""
 
     def add(self, subscription: Subscription) -> None:
         """Store a new one, as a whole."""
 
     def get(self, business_id: str, subscription_id: str) -> Subscription | None:
-        """One, as of now, with its secrets."""
-
-    def list(self, business_id: str) -> Sequence[Subscription]:
-        """A merchant's own subscriptions (or those of `*`), without their secrets."""
+        """Read one with its secrets, consistently."""
 
     def remove(self, business_id: str, subscription_id: str) -> bool:
-        """False when there was none."""
+        """Remove one; False when there was none."""
 
     def update(self, subscription: Subscription) -> bool:
         """Write everything but the circuit, and the next revision.
@@ -94,7 +98,7 @@ class SubscriptionStore(Protocol):
         """
 
     def count_failure(self, business_id: str, subscription_id: str, now: int) -> Circuit | None:
-        """Write `Circuit.counted`, atomically: the circuit afterwards. None when it is gone."""
+        """Count a failure atomically and return the circuit; None when the subscription is gone."""
 
     def move_circuit(self, subscription: Subscription, circuit: Circuit) -> bool:
         """Write `circuit`.

@@ -1,76 +1,81 @@
-"""What one worker knows of subscriptions."""
+"""What one worker remembers of subscriptions, so that busy ones are not read for each event."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from wechat_kf.domain.clock import SECOND, Clock
+from wechat_kf.domain.remembered import Remembered
 from wechat_kf.domain.subscriptions.circuit import Circuit
 from wechat_kf.domain.subscriptions.subscription import (
     Subscription,
+    SubscriptionLister,
     SubscriptionStatus,
     SubscriptionStore,
 )
-
-_MOST = 1_000
 
 
 class SubscriptionMemory:
     """The store's rows, at most `ttl_ms` old; this worker's own changes show at once.
 
-    Deliveries of a busy subscriber therefore do not read its row each time. Only active ones are
-    remembered: no event waits or is given up because of what was true a moment ago. Threads may
-    share it: every step on the shared state is one operation on a dict.
+    Only active ones are remembered: no event waits or is given up because of an old status.
     """
 
     def __init__(self, store: SubscriptionStore, clock: Clock, ttl_ms: int = 3 * SECOND) -> None:
         self._store = store
-        self._clock = clock
-        self._ttl_ms = ttl_ms
-        self._held: dict[tuple[str, str], tuple[int, Subscription]] = {}
+        self._rows: Remembered[tuple[str, str], Subscription | None] = Remembered(clock, ttl_ms)
 
     def get(self, business_id: str, subscription_id: str) -> Subscription | None:
-        """The subscription with its secrets, or None when there is none (any more)."""
-        key, now = (business_id, subscription_id), self._clock()
-        held = self._held.get(key)
-        if held and now - held[0] < self._ttl_ms:
-            return held[1]
-        found = self._store.get(business_id, subscription_id)
-        if len(self._held) >= _MOST:
-            self._held.clear()
-        if found and found.status is SubscriptionStatus.ACTIVE:
-            self._held[key] = (now, found)
-        else:
-            self._held.pop(key, None)
-        return found
+        """Return the subscription with its secrets, or None when there is none."""
+        return self._rows.get(
+            (business_id, subscription_id),
+            lambda: self._store.get(business_id, subscription_id),
+            keep=lambda found: bool(found and found.status is SubscriptionStatus.ACTIVE),
+        )
 
     def count_failure(self, subscription: Subscription, now: int) -> Subscription:
-        """The subscription with one more failure in its circuit."""
-        key = (subscription.business_id, subscription.subscription_id)
+        """Count one more failure in its circuit and return the subscription."""
+        key = _key(subscription)
         circuit = self._store.count_failure(*key, now)
         if circuit is None:
-            self._forget(subscription)
+            self._rows.forget(key)
             return subscription
-        return self._remember(replace(subscription, circuit=circuit))
+        return self._amend(replace(subscription, circuit=circuit))
 
     def move_circuit(self, subscription: Subscription, circuit: Circuit) -> Subscription | None:
-        """The subscription with `circuit`, or None when another worker moved it before us."""
+        """Write `circuit`; None when another worker moved it before us."""
         if self._store.move_circuit(subscription, circuit):
-            return self._remember(replace(subscription, circuit=circuit))
-        self._forget(subscription)
+            return self._amend(replace(subscription, circuit=circuit))
+        self._rows.forget(_key(subscription))
         return None
 
     def update(self, subscription: Subscription) -> None:
         """Write a changed subscription, unless somebody changed it before us."""
         self._store.update(subscription)
-        self._forget(subscription)
+        self._rows.forget(_key(subscription))
 
-    def _remember(self, subscription: Subscription) -> Subscription:
-        key = (subscription.business_id, subscription.subscription_id)
-        # Only the circuit is news: the rest is as old as it was.
-        read_at, _ = self._held.get(key, (self._clock(), subscription))
-        self._held[key] = (read_at, subscription)
+    def _amend(self, subscription: Subscription) -> Subscription:
+        # Only the circuit is new: the rest is as old as it was.
+        self._rows.amend(_key(subscription), subscription)
         return subscription
 
-    def _forget(self, subscription: Subscription) -> None:
-        self._held.pop((subscription.business_id, subscription.subscription_id), None)
+
+class CachedSubscriptions:
+    """A `SubscriptionLister` that remembers lists for `ttl_ms`.
+
+    A change takes up to `ttl_ms` to reach the fan-out. A merchant's first subscription takes effect
+    at once: an empty list is not remembered.
+    """
+
+    def __init__(self, store: SubscriptionLister, clock: Clock, ttl_ms: int = 5 * SECOND) -> None:
+        self._store = store
+        self._lists: Remembered[str, Sequence[Subscription]] = Remembered(clock, ttl_ms)
+
+    def list(self, business_id: str) -> Sequence[Subscription]:
+        """Return the store's list, at most `ttl_ms` old."""
+        return self._lists.get(business_id, lambda: self._store.list(business_id), keep=bool)
+
+
+def _key(subscription: Subscription) -> tuple[str, str]:
+    return subscription.business_id, subscription.subscription_id
