@@ -98,7 +98,8 @@ def accepted(order: Expansion | Submission) -> Broadcast:
     submitted = SendMessagesEvent.model_validate(order.document)
     key = submitted.idempotency_key or order.key
     request = submitted.to_domain(submitted.business_id, key)
-    PERMISSION.check(request.business_id, request.content)
+    PERMISSION.check_merchant(request.business_id)
+    PERMISSION.check_content(request.content)
     return BROADCASTS.accept(request)
 
 

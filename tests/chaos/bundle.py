@@ -164,7 +164,8 @@ class Bundle:
     def sweep(self) -> None:
         """One run of the sweeper, which may die like everyone else."""
         store = self._exposed(self.messages)
-        settler = Attempt(store, NoSender(), self._events, self._clock, self._world.settings.app_id)
+        app_id = self._world.settings.app_id
+        settler = Attempt(store, NoSender(), self._events, self._clock, app_id, lambda *_: None)
         try:
             Sweeper(store, OutboundSqsQueue(self._sqs, self.outbound.url), settler).sweep()
         except (Crash, UnavailableError):
@@ -216,6 +217,7 @@ class Bundle:
             events=self._events,
             clock=self._clock,
             app_id=self._world.settings.app_id,
+            report=lambda *_: None,
         )
         return lambda record: attempt.attempt(*outbound_from_body(record.body))
 

@@ -37,7 +37,8 @@ from tests.chaos.wechat_side import FAULTS, SEND_PATHS, Pushes, PushOrder, merch
 from tests.fakes import FakeClock
 from wechat_kf.domain.clock import DAY, HOUR, MINUTE, SECOND
 from wechat_kf.domain.events import ANY_MERCHANT, MAIN_ACCOUNT
-from wechat_kf.domain.messages.message import Guarantee, SendRequest
+from wechat_kf.domain.messages.acceptance import Acceptance
+from wechat_kf.domain.messages.message import Guarantee, OutboundMessage
 from wechat_kf.domain.subscriptions.subscription import Subscription, Target, TargetType
 from wechat_kf.errors import UnavailableError
 
@@ -79,14 +80,10 @@ class Question:
     def guarantee(self) -> Guarantee:
         return Guarantee.AT_LEAST_ONCE if self.number % 3 == 2 else Guarantee.AT_MOST_ONCE
 
-    def request(self) -> SendRequest:
-        return SendRequest(
-            self.business_id,
-            self.openid,
-            {"type": "text", "text": self.text},
-            self.guarantee,
-            idempotency_key=self.text,
-        )
+    def ask(self, acceptance: Acceptance) -> OutboundMessage:
+        content = {"type": "text", "text": self.text}
+        draft = OutboundMessage(self.business_id, self.openid, content, self.guarantee)
+        return acceptance.accept(draft, self.text)
 
 
 class Platform:
@@ -112,7 +109,7 @@ class Platform:
         waiting = self._waiting[conversation]
         question = waiting[0]
         try:
-            message = self._function.accept(question.request())
+            message = question.ask(self._function)
         except (Crash, UnavailableError) as error:
             if isinstance(error, Crash):
                 self._function = self._bundle.acceptance()

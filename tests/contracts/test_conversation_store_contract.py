@@ -12,7 +12,8 @@ from tests.contracts.counting import CountingClient
 from tests.fakes import InMemoryConversations
 from wechat_kf.adapters.aws.conversations_table import ConversationsTable
 from wechat_kf.adapters.aws.dynamo import cursor as encode_cursor
-from wechat_kf.domain.messages.conversations import Conversation, ConversationStore
+from wechat_kf.domain.messages.conversations import Conversation
+from wechat_kf.domain.messages.ports import ConversationStore
 from wechat_kf.errors import InvalidRequestError
 
 

@@ -15,13 +15,10 @@ from wechat_kf.adapters.aws.messages_table import MessagesTable
 from wechat_kf.domain.clock import DAY, MINUTE, SECOND
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.messages.message import (
-    Claim,
-    Claimed,
     Failure,
     Guarantee,
     NotSent,
     OutboundMessage,
-    OutboundStore,
     Outcome,
     Sent,
     Status,
@@ -29,7 +26,8 @@ from wechat_kf.domain.messages.message import (
     Wait,
     settle,
 )
-from wechat_kf.domain.messages.transcript import Direction, TranscriptEntry, TranscriptReader
+from wechat_kf.domain.messages.ports import Claim, Claimed, OutboundStore, TranscriptReader
+from wechat_kf.domain.messages.transcript import Direction, TranscriptEntry
 from wechat_kf.domain.subscriptions.fanout import Transcript
 from wechat_kf.errors import ConflictError, InvalidRequestError
 

@@ -15,9 +15,8 @@ from wechat_kf.adapters.aws.media_table import MediaTable
 from wechat_kf.adapters.aws.messages_table import MessagesTable
 from wechat_kf.domain.clock import DAY, MINUTE, SECOND
 from wechat_kf.domain.media import MediaCache, StoredMedia
-from wechat_kf.domain.messages.broadcasts import Broadcast, BroadcastStore
+from wechat_kf.domain.messages.broadcasts import Broadcast
 from wechat_kf.domain.messages.message import (
-    Claimed,
     Failure,
     Guarantee,
     NotSent,
@@ -29,6 +28,7 @@ from wechat_kf.domain.messages.message import (
     Wait,
     settle,
 )
+from wechat_kf.domain.messages.ports import BroadcastStore, Claimed
 
 NOW = FakeClock().now
 CLOSED = NotSent(Failure("window_closed", "closed", 45015))

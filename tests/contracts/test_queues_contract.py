@@ -23,7 +23,8 @@ from wechat_kf.adapters.aws.queues import (
     safe_id,
 )
 from wechat_kf.domain.events import Event, EventQueue, EventType
-from wechat_kf.domain.messages.message import OutboundMessage, OutboundQueue
+from wechat_kf.domain.messages.message import OutboundMessage
+from wechat_kf.domain.messages.ports import OutboundQueue
 from wechat_kf.domain.subscriptions.delivery import DeadLetters, Delivery, DeliveryQueue
 from wechat_kf.errors import UnavailableError
 
@@ -40,7 +41,7 @@ EVENT = Event(
         "deep": [{"n": None}],
     },
 )
-MESSAGE = OutboundMessage("m1", "42", "buyer", {"type": "text", "text": "geheim"}, "d", 1, 2)
+MESSAGE = OutboundMessage("42", "buyer", {"type": "text", "text": "geheim"}, message_id="m1")
 DELIVERY = Delivery("*", "s1", EVENT, 1_767_225_600_500)
 
 

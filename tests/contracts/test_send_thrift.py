@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tests.contracts.aws_resources import Resources
 from tests.contracts.counting import CountingClient
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, ignore_report
 from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
 from wechat_kf.adapters.aws.messages_table import MessagesTable
 from wechat_kf.adapters.aws.queues import EventSqsQueue, OutboundSqsQueue
@@ -17,7 +15,6 @@ from wechat_kf.domain.messages.broadcasts import BroadcastRequest, Broadcasts, e
 from wechat_kf.domain.messages.message import (
     OutboundMessage,
     Outcome,
-    SendRequest,
     Sent,
     Status,
 )
@@ -56,10 +53,13 @@ class Office:
             BroadcastsTable(self.dynamodb, table, 30, clock), self.store, clock
         )
         events = EventSqsQueue(self.sqs, resources.queue("InboundQueue"))
-        self.worker = Attempt(self.store, self.wechat, events, clock, "wx0123456789abcdef")
+        self.worker = Attempt(
+            self.store, self.wechat, events, clock, "wx0123456789abcdef", ignore_report
+        )
 
-    def send(self, **fields: Any) -> OutboundMessage:
-        accepted = self.acceptance.accept(SendRequest("42", "buyer", TEXT, **fields))
+    def send(self, idempotency_key: str | None = None) -> OutboundMessage:
+        draft = OutboundMessage("42", "buyer", TEXT)
+        accepted = self.acceptance.accept(draft, idempotency_key)
         self.worker.attempt("42", accepted.message_id)
         return self.acceptance.get("42", accepted.message_id)
 
@@ -76,7 +76,7 @@ def test_a_repeated_request_costs_one_refused_write(resources: Resources) -> Non
     office = Office(resources)
     office.send(idempotency_key="k")
     before = writes(office.dynamodb)
-    office.acceptance.accept(SendRequest("42", "buyer", TEXT, idempotency_key="k"))
+    office.acceptance.accept(OutboundMessage("42", "buyer", TEXT), "k")
     assert writes(office.dynamodb) - before == 1
     assert office.wechat.calls == 1
 

@@ -15,7 +15,7 @@ from tools.stack.clients import ApiClient, SimulatorClient, aws_client, wait_unt
 from tools.stack.state import StackInfo
 from wechat_kf.adapters.aws.messages_table import MessagesTable
 from wechat_kf.domain.clock import MINUTE, now_ms
-from wechat_kf.domain.messages.message import SendRequest, accept
+from wechat_kf.domain.messages.message import OutboundMessage, accept
 
 pytestmark = pytest.mark.usefixtures("patient_wechat")
 
@@ -323,8 +323,8 @@ def left_by_a_crash(
     table = shop.stack.outputs["MessagesTableName"]
     store = MessagesTable(aws_client(shop.stack, "dynamodb"), table, 30, now_ms)
     content = {"type": "text", "text": "您好"}
-    wish = SendRequest(shop.business_id, shop.buyer, content, **request)
-    message = store.add(accept(wish, now=now_ms() - age_ms, max_age_ms=15 * MINUTE))
+    draft = OutboundMessage(shop.business_id, shop.buyer, content, **request)
+    message = store.add(accept(draft, now=now_ms() - age_ms, max_age_ms=15 * MINUTE))
     return store, {"message_id": message.message_id}
 
 

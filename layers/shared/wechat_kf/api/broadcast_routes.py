@@ -17,8 +17,9 @@ from wechat_kf.api.broadcast_models import (
 from wechat_kf.api.parameters import BusinessId, IdempotencyKey
 from wechat_kf.api.responses import answers
 from wechat_kf.domain.merchants.merchant import MerchantInactiveError
-from wechat_kf.domain.messages.broadcasts import BroadcastQueue, Broadcasts
+from wechat_kf.domain.messages.broadcasts import Broadcasts
 from wechat_kf.domain.messages.permission import SendingPermission
+from wechat_kf.domain.messages.ports import BroadcastQueue
 from wechat_kf.errors import IdempotencyKeyReusedError, InvalidRequestError, NotFoundError
 
 BroadcastId = Annotated[
@@ -60,7 +61,8 @@ def build_router(use_cases: BroadcastUseCases) -> APIGatewayHttpRouter:
         state and its own outcome event, which names the broadcast.
         """
         request = body.to_domain(business_id, idempotency_key)
-        use_cases.permission.check(business_id, request.content)
+        use_cases.permission.check_merchant(business_id)
+        use_cases.permission.check_content(request.content)
         broadcast = use_cases.broadcasts.accept(request)
         use_cases.queue.put(broadcast)
         path = f"/merchants/{business_id}/broadcasts/{broadcast.broadcast_id}"

@@ -19,8 +19,8 @@ from wechat_kf.api.conversation_models import (
 from wechat_kf.api.conversation_models import Typing as TypingCommand
 from wechat_kf.api.parameters import BusinessId, Cursor, OpenidInPath
 from wechat_kf.api.responses import answers
-from wechat_kf.domain.messages.conversations import Conversation, ConversationStore, Window
-from wechat_kf.domain.messages.transcript import TranscriptReader
+from wechat_kf.domain.messages.conversations import Conversation, Window
+from wechat_kf.domain.messages.ports import ConversationStore, TranscriptReader
 from wechat_kf.errors import InvalidRequestError, NotFoundError
 from wechat_kf.wechat.client import TypingResult
 

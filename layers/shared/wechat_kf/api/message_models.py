@@ -23,7 +23,6 @@ from wechat_kf.domain.messages.message import (
     Failure,
     Guarantee,
     OutboundMessage,
-    SendRequest,
     Status,
     failure_document,
 )
@@ -174,13 +173,9 @@ class SendMessageRequest(BaseModel):
     message: Content
     delivery: Delivery = Guarantee.AT_MOST_ONCE
 
-    def to_domain(self, business_id: str, idempotency_key: str | None) -> SendRequest:
-        return SendRequest(
-            business_id=business_id,
-            openid=self.openid,
-            content=content_of(self.message),
-            guarantee=self.delivery,
-            idempotency_key=idempotency_key,
+    def to_domain(self, business_id: str) -> OutboundMessage:
+        return OutboundMessage(
+            business_id, self.openid, content_of(self.message), guarantee=self.delivery
         )
 
 

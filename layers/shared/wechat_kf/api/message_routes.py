@@ -79,9 +79,10 @@ def build_router(use_cases: MessageUseCases) -> APIGatewayHttpRouter:
         The outcome comes as an event (`wechat.kf.message.sent`, `.failed`, `.unknown`) and can be
         read at `Location`. `window` is advice: what WeChat still allows, by our own count.
         """
-        request = body.to_domain(business_id, idempotency_key)
-        use_cases.permission.check(business_id, request.content)
-        return use_cases.answer(use_cases.acceptance.accept(request))
+        draft = body.to_domain(business_id)
+        use_cases.permission.check_merchant(business_id)
+        use_cases.permission.check_content(draft.content)
+        return use_cases.answer(use_cases.acceptance.accept(draft, idempotency_key))
 
     @router.get(
         "/merchants/<business_id>/messages/<message_id>",
@@ -109,7 +110,7 @@ def build_router(use_cases: MessageUseCases) -> APIGatewayHttpRouter:
     )
     def retry(business_id: BusinessId, message_id: MessageId) -> Response[MessageResponse]:
         """The caller's own decision: after `unknown` the buyer may get the message twice."""
-        use_cases.permission.check(business_id, {})
+        use_cases.permission.check_merchant(business_id)
         return use_cases.answer(use_cases.acceptance.retry(business_id, message_id))
 
     return router

@@ -62,7 +62,7 @@ class FakeClient:
 
 def message(**content: Any) -> OutboundMessage:
     given = content or {"type": "text", "text": "您好"}
-    return OutboundMessage("m1", "42", "buyer", given, "d", 1, 2)
+    return OutboundMessage("42", "buyer", given, message_id="m1")
 
 
 def outcome_of(fault: Exception) -> Sent | NotSent | Unknown:

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fakes import FakeClock, InMemoryMessages, RecordingEvents, RecordingOutbound
+from tests.fakes import (
+    FakeClock,
+    InMemoryMessages,
+    RecordingEvents,
+    RecordingOutbound,
+    ignore_report,
+)
 from wechat_kf.domain.clock import MINUTE, SECOND
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.attempt import CLAIM_MS, Attempt
@@ -18,7 +24,6 @@ from wechat_kf.domain.messages.message import (
     NotSent,
     OutboundMessage,
     Outcome,
-    SendRequest,
     Sent,
     Status,
     Unknown,
@@ -79,7 +84,7 @@ class Desk:
         self.sweeper = Sweeper(
             self.store,
             self.queue,
-            Attempt(self.store, NoSender(), self.events, self.clock, APP_ID),
+            Attempt(self.store, NoSender(), self.events, self.clock, APP_ID, ignore_report),
         )
 
     def new_worker(self) -> Attempt:
@@ -92,13 +97,13 @@ class Desk:
             report=lambda message, _: self.reports.append(message.status),
         )
 
-    def accept(self, **fields: Any) -> OutboundMessage:
+    def accept(self, idempotency_key: str | None = None, **fields: Any) -> OutboundMessage:
         known: dict[str, Any] = {
             "business_id": "42",
             "openid": "buyer",
             "content": {"type": "text", "text": "您好"},
         }
-        return self.acceptance.accept(SendRequest(**{**known, **fields}))
+        return self.acceptance.accept(OutboundMessage(**{**known, **fields}), idempotency_key)
 
     def attempt(self, message: OutboundMessage) -> int | None:
         """One hand-out of the queue; the delay until the next one, None when it is done."""
@@ -284,7 +289,7 @@ def test_a_worker_slower_than_its_claim_leaves_the_word_to_its_successor(desk: D
             desk.attempt(message)  # another worker takes over meanwhile
             return Sent()
 
-    slow = Attempt(desk.store, SlowWeChat(), desk.events, desk.clock, APP_ID)
+    slow = Attempt(desk.store, SlowWeChat(), desk.events, desk.clock, APP_ID, ignore_report)
     with pytest.raises(RetryLater):
         slow.attempt("42", message.message_id)
     assert desk.now(message).status is Status.UNKNOWN
@@ -390,7 +395,7 @@ def test_a_message_whose_text_is_not_kept_cannot_be_retried() -> None:
     desk = Desk(retention_days=0, wechat=ScriptedWeChat([CLOSED]))
     message = desk.accept()
     desk.attempt(message)
-    with pytest.raises(ConflictError, match="not kept"):
+    with pytest.raises(ConflictError, match="no longer kept"):
         desk.acceptance.retry("42", message.message_id)
 
 

@@ -14,7 +14,6 @@ from wechat_kf.domain.messages.message import (
     NotSent,
     OutboundMessage,
     Outcome,
-    SendRequest,
     Sent,
     Status,
     Unknown,
@@ -50,17 +49,14 @@ def message(**fields: Any) -> OutboundMessage:
     return OutboundMessage(**{**known, **fields})
 
 
-def request(**fields: Any) -> SendRequest:
+def accepted(idempotency_key: str | None = None, **fields: Any) -> OutboundMessage:
     known: dict[str, Any] = {
         "business_id": "42",
         "openid": "buyer",
         "content": {"type": "text", "text": "您好"},
     }
-    return SendRequest(**{**known, **fields})
-
-
-def accepted(**fields: Any) -> OutboundMessage:
-    return accept(request(**fields), now=NOW, max_age_ms=15 * MINUTE)
+    draft = OutboundMessage(**{**known, **fields})
+    return accept(draft, now=NOW, max_age_ms=15 * MINUTE, idempotency_key=idempotency_key)
 
 
 # -- acceptance

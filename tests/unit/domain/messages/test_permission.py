@@ -8,8 +8,6 @@ from wechat_kf.domain.merchants.merchant import Merchant, MerchantInactiveError,
 from wechat_kf.domain.messages.permission import SendingPermission
 from wechat_kf.errors import InvalidRequestError
 
-TEXT = {"type": "text", "text": "您好"}
-
 
 class CountingMerchants(InMemoryMerchants):
     reads = 0
@@ -27,32 +25,32 @@ def test_active_and_unknown_merchants_may_send() -> None:
     merchants = InMemoryMerchants()
     merchants.add(merchant(MerchantStatus.ACTIVE))
     permission = SendingPermission(merchants, FakeClock())
-    permission.check("42", TEXT)
-    permission.check("43", TEXT)
-    permission.check("0", TEXT)
+    permission.check_merchant("42")
+    permission.check_merchant("43")
+    permission.check_merchant("0")
 
 
 def test_an_inactive_merchant_may_not() -> None:
     merchants = InMemoryMerchants()
     merchants.add(merchant(MerchantStatus.INACTIVE))
     with pytest.raises(MerchantInactiveError):
-        SendingPermission(merchants, FakeClock()).check("42", TEXT)
+        SendingPermission(merchants, FakeClock()).check_merchant("42")
 
 
 def test_a_merchant_is_read_once_a_minute() -> None:
     merchants, clock = CountingMerchants(), FakeClock()
     permission = SendingPermission(merchants, clock)
     for _ in range(3):
-        permission.check("42", TEXT)
+        permission.check_merchant("42")
     assert merchants.reads == 1
     merchants.add(merchant(MerchantStatus.INACTIVE))
     clock.advance(MINUTE)
     with pytest.raises(MerchantInactiveError):
-        permission.check("42", TEXT)
+        permission.check_merchant("42")
 
 
 def test_a_menu_needs_consent() -> None:
     menu = {"type": "menu", "items": [{"id": "1", "content": "x"}]}
     with pytest.raises(InvalidRequestError):
-        SendingPermission(InMemoryMerchants(), FakeClock()).check("42", menu)
-    SendingPermission(InMemoryMerchants(), FakeClock(), allow_menus=True).check("42", menu)
+        SendingPermission(InMemoryMerchants(), FakeClock()).check_content(menu)
+    SendingPermission(InMemoryMerchants(), FakeClock(), allow_menus=True).check_content(menu)

@@ -1,4 +1,4 @@
-"""Which images are at WeChat already: items in the messages table, which end by themselves."""
+"""The media ids of uploaded images: items of the messages table with a time to live."""
 
 from __future__ import annotations
 

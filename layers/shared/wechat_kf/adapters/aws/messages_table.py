@@ -26,14 +26,8 @@ from wechat_kf.adapters.aws.dynamo import (
 from wechat_kf.adapters.aws.json_text import from_text, to_text
 from wechat_kf.domain.clock import DAY, MINUTE, Clock
 from wechat_kf.domain.events import Event, conversation_key
-from wechat_kf.domain.messages.message import (
-    Claim,
-    Claimed,
-    Failure,
-    Guarantee,
-    OutboundMessage,
-    Status,
-)
+from wechat_kf.domain.messages.message import Failure, Guarantee, OutboundMessage, Status
+from wechat_kf.domain.messages.ports import Claim, Claimed
 from wechat_kf.domain.messages.transcript import Direction, TranscriptEntry
 from wechat_kf.domain.paging import Page
 from wechat_kf.errors import ConflictError

@@ -1,6 +1,6 @@
-"""Producers of the three FIFO queues, and the forms of their messages.
+"""Producers of the FIFO queues, and the bodies of their messages.
 
-Imported by the push function: everything that only the others need is imported where it is used.
+The push function imports this module: what only the others need is imported where it is used.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wechat_kf.adapters.aws.client_errors import as_unavailable
@@ -29,69 +30,65 @@ _BATCH_BYTES = 256 * 1024
 _BATCH_TRIES = 3
 
 
+@dataclass(frozen=True, slots=True)
 class EventSqsQueue:
     """Implements `EventQueue`: one message per event, ordered and deduplicated per conversation."""
 
-    def __init__(self, client: Any, queue_url: str) -> None:
-        self._client = client
-        self._queue_url = queue_url
+    client: Any
+    queue_url: str
 
     def put(self, event: Event) -> None:
-        """Returns only when the event is safe. Raises `UnavailableError` when it is not."""
+        """Return when the event is safe. Raise `UnavailableError` when it is not."""
         with as_unavailable("SQS"):
-            self._client.send_message(
-                QueueUrl=self._queue_url,
+            self.client.send_message(
+                QueueUrl=self.queue_url,
                 MessageBody=event_to_body(event),
                 MessageGroupId=safe_id(event.conversation),
                 MessageDeduplicationId=event.id,
             )
 
 
+@dataclass(frozen=True, slots=True)
 class OutboundSqsQueue:
-    """Implements `OutboundQueue`: names a message; its content stays in the table."""
+    """Implements `OutboundQueue`: carries a message's id; its content stays in the table."""
 
-    def __init__(self, client: Any, queue_url: str) -> None:
-        self._client = client
-        self._queue_url = queue_url
+    client: Any
+    queue_url: str
 
     def put(self, message: OutboundMessage) -> None:
-        """Put a message in line behind the others of its conversation.
+        """Queue a message behind the others of its conversation; a repeat is harmless.
 
-        Doing it twice is harmless; after a later attempt (a caller's retry) it counts as new.
-        Raises `UnavailableError`.
+        After another attempt (a caller's retry) it counts as new. Raise `UnavailableError`.
         """
         body = {"business_id": message.business_id, "message_id": message.message_id}
         with as_unavailable("SQS"):
-            self._client.send_message(
-                QueueUrl=self._queue_url,
+            self.client.send_message(
+                QueueUrl=self.queue_url,
                 MessageBody=to_text(body),
                 MessageGroupId=safe_id(message.conversation),
                 MessageDeduplicationId=f"{message.message_id}-{message.attempts}",
             )
 
 
+@dataclass(frozen=True, slots=True)
 class DeliverySqsQueue:
     """Implements `DeliveryQueue`: one message per event and subscription."""
 
-    def __init__(self, client: Any, queue_url: str) -> None:
-        self._client = client
-        self._queue_url = queue_url
+    client: Any
+    queue_url: str
 
     def put(self, deliveries: list[Delivery]) -> None:
-        """Returns only when all are safe; a repeat of the same ones is harmless.
-
-        Raises `UnavailableError`.
-        """
+        """Return when all are safe; a repeat is harmless. Raise `UnavailableError`."""
         for batch in _batches(map(_delivery_entry, deliveries)):
             self._put_batch(batch)
 
     def _put_batch(self, batch: list[dict[str, str]]) -> None:
-        """SQS may take some of a batch and refuse others: those are tried again."""
+        """Send one batch; what SQS refuses of it is tried again."""
         entries = {str(number): {"Id": str(number), **entry} for number, entry in enumerate(batch)}
         for _ in range(_BATCH_TRIES):
             with as_unavailable("SQS"):
-                answer = self._client.send_message_batch(
-                    QueueUrl=self._queue_url, Entries=list(entries.values())
+                answer = self.client.send_message_batch(
+                    QueueUrl=self.queue_url, Entries=list(entries.values())
                 )
             entries = {failed["Id"]: entries[failed["Id"]] for failed in answer.get("Failed", ())}
             if not entries:
@@ -99,21 +96,21 @@ class DeliverySqsQueue:
         raise UnavailableError(f"SQS refused {len(entries)} of {len(batch)} deliveries")
 
 
+@dataclass(frozen=True, slots=True)
 class DeadLetterSqsQueue:
     """Implements `DeadLetters`: the delivery as it was, with the reason as an attribute."""
 
-    def __init__(self, client: Any, queue_url: str) -> None:
-        self._client = client
-        self._queue_url = queue_url
+    client: Any
+    queue_url: str
 
     def put(self, delivery: Delivery, reason: str) -> None:
-        """Returns only when it is safe. Raises `UnavailableError`."""
+        """Return when it is safe. Raise `UnavailableError`."""
         entry = _delivery_entry(delivery)
         # A replayed delivery that fails again within five minutes is a dead letter of its own.
         again = f"{entry['MessageDeduplicationId']}|{delivery.queued_at}"
         with as_unavailable("SQS"):
-            self._client.send_message(
-                QueueUrl=self._queue_url,
+            self.client.send_message(
+                QueueUrl=self.queue_url,
                 MessageAttributes={"reason": {"DataType": "String", "StringValue": reason}},
                 **{**entry, "MessageDeduplicationId": _digest(again)},
             )

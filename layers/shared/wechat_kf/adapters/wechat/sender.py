@@ -1,4 +1,4 @@
-"""From a message of ours to a call of WeChat's, and from WeChat's answer to an outcome."""
+"""Send a message through WeChat, and translate its answer into an outcome."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from wechat_kf.wechat.errors import (
 )
 from wechat_kf.wechat.messages import Image, Link, Menu, MenuItem, Message, MiniProgramPage, Text
 
-_UNDOCUMENTED = 4  # seen once, during an incident: nobody knows what became of the message
+_UNDOCUMENTED = 4  # seen once, during an incident: the message may or may not have been sent
 
 _WAITS = {
     Retry.BACKOFF: Wait.RISKY,  # busy: "the duplicate risk is low, yet not none"
@@ -37,7 +37,7 @@ _WAITS = {
 
 
 class WeChatSender:
-    """Sends through WeChat's API and tells the three outcomes apart."""
+    """Implements `MessageSender` with WeChat's API."""
 
     def __init__(self, client: WeChatClient) -> None:
         self._client = client
@@ -74,7 +74,7 @@ def _outcome(error: WeChatError) -> Outcome:
 
 
 def wechat_message(content: Mapping[str, Any]) -> Message:
-    """The WeChat message of our content.
+    """Return the WeChat message of our content.
 
     Raises:
         InvalidInputError: a field breaks one of WeChat's rules, or the type is none of ours.

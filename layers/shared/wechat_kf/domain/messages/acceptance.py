@@ -5,41 +5,40 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from wechat_kf.domain.clock import Clock
-from wechat_kf.domain.messages.message import (
-    OutboundMessage,
-    OutboundQueue,
-    OutboundStore,
-    SendRequest,
-    Status,
-    accept,
-)
+from wechat_kf.domain.messages.message import OutboundMessage, Status, accept
+from wechat_kf.domain.messages.ports import OutboundQueue, OutboundStore
 from wechat_kf.errors import ConflictError, IdempotencyKeyReusedError, NotFoundError
 
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """Takes a request in: stored first, then queued, so that accepted means safe."""
+    """Accepts messages: stored first, then queued, so that accepted means safe."""
 
     store: OutboundStore
     queue: OutboundQueue
     clock: Clock
     max_age_ms: int
 
-    def accept(self, request: SendRequest) -> OutboundMessage:
+    def accept(self, draft: OutboundMessage, idempotency_key: str | None = None) -> OutboundMessage:
         """Store and queue a message; the same idempotency key answers with the same message.
 
         A crash between the two leaves it `accepted`: the caller's retry, or the sweeper, queues it.
 
         Raises:
-            IdempotencyKeyReusedError: the key came with another body before.
+            IdempotencyKeyReusedError: the key was used before with another body.
         """
-        new = accept(request, now=self.clock(), max_age_ms=self.max_age_ms)
+        new = accept(
+            draft,
+            now=self.clock(),
+            max_age_ms=self.max_age_ms,
+            idempotency_key=idempotency_key,
+        )
         message = self.store.add(new)
         if message.request_digest != new.request_digest:
             raise IdempotencyKeyReusedError(
                 "this Idempotency-Key was used before with another body"
             )
-        return self._queued(message)
+        return self._enqueue(message)
 
     def retry(self, business_id: str, message_id: str) -> OutboundMessage:
         """Send a failed or unknown message again, within new limits and with its attempts kept.
@@ -48,15 +47,15 @@ class Acceptance:
 
         Raises:
             NotFoundError: there is no such message.
-            ConflictError: it is on its way or sent, or its content is not kept any more.
+            ConflictError: it is on its way or sent, or its content is no longer kept.
         """
         message = self.get(business_id, message_id)
         if message.status is Status.ACCEPTED and message.attempts:
-            return self._queued(message)  # an earlier retry got no further: finish it
+            return self._enqueue(message)  # an earlier retry got no further: finish it
         if message.status not in (Status.FAILED, Status.UNKNOWN):
             raise _not_retriable(message)
         if not message.content:
-            raise ConflictError("the message's content is not kept any more (retention 0)")
+            raise ConflictError("the message's content is no longer kept (retention 0)")
         again = replace(
             message,
             status=Status.ACCEPTED,
@@ -67,16 +66,16 @@ class Acceptance:
         )
         if not self.store.reopen(again):
             raise _not_retriable(self.get(business_id, message_id))
-        return self._queued(again)
+        return self._enqueue(again)
 
     def get(self, business_id: str, message_id: str) -> OutboundMessage:
-        """Raises NotFoundError."""
+        """Return one message. Raise `NotFoundError`."""
         message = self.store.get(business_id, message_id)
         if message is None:
             raise NotFoundError("no such message")
         return message
 
-    def _queued(self, message: OutboundMessage) -> OutboundMessage:
+    def _enqueue(self, message: OutboundMessage) -> OutboundMessage:
         if message.status is not Status.ACCEPTED:
             return message
         self.queue.put(message)

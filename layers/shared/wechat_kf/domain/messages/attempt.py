@@ -9,13 +9,9 @@ from typing import NoReturn
 from wechat_kf.domain.clock import SECOND, Clock
 from wechat_kf.domain.events import EventQueue
 from wechat_kf.domain.messages.message import (
-    Claim,
-    Claimed,
     Failure,
-    MessageSender,
     NotSent,
     OutboundMessage,
-    OutboundStore,
     Outcome,
     Status,
     Unknown,
@@ -26,6 +22,7 @@ from wechat_kf.domain.messages.message import (
     settle,
     too_late,
 )
+from wechat_kf.domain.messages.ports import Claim, Claimed, MessageSender, OutboundStore
 from wechat_kf.errors import ConflictError, RetryLater
 
 ABANDONED = Unknown(
@@ -51,18 +48,11 @@ class Brake:
         return now < self.until
 
 
-Report = Callable[[OutboundMessage, Outcome], None]
-
-
-def _silent(message: OutboundMessage, outcome: Outcome) -> None:
-    """The default report."""
-
-
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Claims a queued message, sends it, records the outcome, tells the subscribers.
+    """Claims a queued message, sends it, records the outcome, publishes it.
 
-    `report` is told every recorded outcome, for logs and metrics.
+    `report` gets every recorded outcome, for logs and metrics.
     """
 
     store: OutboundStore
@@ -70,8 +60,8 @@ class Attempt:
     events: EventQueue
     clock: Clock
     app_id: str
+    report: Callable[[OutboundMessage, Outcome], None]
     claim_ms: int = CLAIM_MS
-    report: Report = _silent
     brake: Brake = field(default_factory=Brake)
 
     def attempt(self, business_id: str, message_id: str) -> None:
@@ -115,7 +105,7 @@ class Attempt:
         try:
             self.store.finish(settled)
         except ConflictError:
-            # We were so slow that another worker took the message over: it tells what became of it.
+            # Another worker took the message over from us: it publishes.
             raise RetryLater(SECOND) from None
         self.report(settled, outcome)
         if settled.status.settled:

@@ -12,18 +12,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from wechat_kf.domain.clock import Clock
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.message import (
     Guarantee,
     OutboundMessage,
-    OutboundStore,
-    SendRequest,
     recipient_message_id,
     request_id,
 )
+from wechat_kf.domain.messages.ports import BroadcastStore, OutboundStore
 from wechat_kf.domain.paging import Page
 from wechat_kf.errors import IdempotencyKeyReusedError, InvalidRequestError, NotFoundError
 
@@ -66,26 +65,6 @@ class Recipient:
     openid: str
     message_id: str
     message: OutboundMessage | None
-
-
-class BroadcastStore(Protocol):
-    """Where accepted broadcasts live."""
-
-    def add(self, broadcast: Broadcast) -> Broadcast:
-        """Store a new broadcast, or return the one that already has this id, unchanged."""
-
-    def get(self, business_id: str, broadcast_id: str) -> Broadcast | None:
-        """One broadcast."""
-
-    def finish(self, business_id: str, broadcast_id: str) -> None:
-        """Every message is made: the text goes where texts are not retained; repeats are fine."""
-
-
-class BroadcastQueue(Protocol):
-    """Lines accepted broadcasts up for their expansion."""
-
-    def put(self, broadcast: Broadcast) -> None:
-        """Returns only when it is safe; a repeat is harmless. Raises `UnavailableError`."""
 
 
 def accept_broadcast(request: BroadcastRequest, *, now: int) -> Broadcast:
@@ -179,12 +158,12 @@ def expand(broadcast: Broadcast, acceptance: Acceptance, *, workers: int = 8) ->
 
     def accept_one(openid: str) -> None:
         acceptance.accept(
-            SendRequest(
-                business_id=broadcast.business_id,
-                openid=openid,
-                content=broadcast.content,
-                guarantee=broadcast.guarantee,
-                broadcast_id=broadcast.broadcast_id,
+            OutboundMessage(
+                broadcast.business_id,
+                openid,
+                broadcast.content,
+                broadcast.guarantee,
+                broadcast.broadcast_id,
             )
         )
 

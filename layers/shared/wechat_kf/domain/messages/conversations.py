@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from wechat_kf.domain.clock import HOUR, MINUTE
-from wechat_kf.domain.paging import Page
 
 MESSAGE_ALLOWANCE, MESSAGE_LIFE_MS = 5, 48 * HOUR
 ENTRY_ALLOWANCE, ENTRY_LIFE_MS = 2, MINUTE
@@ -58,19 +56,3 @@ def window(conversation: Conversation, sent_at: Sequence[int], now: int) -> Wind
         return CLOSED
     left = max(count - sum(sent >= at for sent in sent_at) for at, count, _ in live)
     return Window(open=left > 0, until=max(end for _, _, end in live), remaining=max(0, left))
-
-
-class ConversationStore(Protocol):
-    """Where conversations are kept. Both `record_` calls only ever move forward in time."""
-
-    def record_message(self, business_id: str, openid: str, at_ms: int) -> None:
-        """The buyer wrote at `at_ms`; an older or repeated report changes nothing."""
-
-    def record_entry(self, business_id: str, openid: str, at_ms: int) -> None:
-        """The buyer entered at `at_ms`; an older or repeated report changes nothing."""
-
-    def get(self, business_id: str, openid: str) -> Conversation | None:
-        """The conversation, or None when the buyer never acted."""
-
-    def recent(self, business_id: str, *, limit: int, cursor: str | None) -> Page[Conversation]:
-        """A merchant's conversations, the last active first."""

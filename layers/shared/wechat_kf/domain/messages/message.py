@@ -14,10 +14,10 @@ import hashlib
 import json
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from wechat_kf.domain.clock import MINUTE, SECOND
 from wechat_kf.domain.events import Event, EventType, conversation_key
@@ -52,11 +52,6 @@ class Wait(StrEnum):
     RISKY = "risky"  # likely not sent, but not surely: every further attempt risks a duplicate
     NEXT_MINUTE = "next_minute"  # a per-minute limit
     QUOTA = "quota"  # the daily quota: until an operator resets it, or the day is over
-
-    @property
-    def concerns_all(self) -> bool:
-        """A limit of the whole account: other messages would meet it too."""
-        return self in (Wait.NEXT_MINUTE, Wait.QUOTA)
 
 
 RISKY_DELAYS = (1 * SECOND, 2 * SECOND, 30 * SECOND, 2 * MINUTE)
@@ -104,22 +99,25 @@ Outcome = Sent | NotSent | Unknown
 
 @dataclass(frozen=True, slots=True)
 class OutboundMessage:
-    """A message and its state. Instants are epoch milliseconds; `content` has a `type`."""
+    """A message and its state. Instants are epoch milliseconds; `content` has a `type`.
 
-    message_id: str
+    The first five members are what a caller asks for; `accept` adds the rest.
+    """
+
     business_id: str
     openid: str
     content: Mapping[str, Any]
-    request_digest: str
-    accepted_at: int
-    expires_at: int
     guarantee: Guarantee = Guarantee.AT_MOST_ONCE
+    broadcast_id: str | None = None
+    message_id: str = ""
+    request_digest: str = ""
+    accepted_at: int = 0
+    expires_at: int = 0
     status: Status = Status.ACCEPTED
     attempts: int = 0
     claimed_until: int = 0
     settled_at: int = 0
     failure: Failure | None = None
-    broadcast_id: str | None = None
     perhaps_sent: bool = False
     """An earlier attempt's outcome is unknown: whatever comes, we cannot say it was not sent."""
     risky_attempts: int = 0
@@ -130,37 +128,21 @@ class OutboundMessage:
         return conversation_key(self.business_id, self.openid)
 
 
-@dataclass(frozen=True, slots=True)
-class SendRequest:
-    """What a caller asks for. `idempotency_key` None: every call is a new message."""
-
-    business_id: str
-    openid: str
-    content: Mapping[str, Any]
-    guarantee: Guarantee = Guarantee.AT_MOST_ONCE
-    idempotency_key: str | None = None
-    broadcast_id: str | None = None
-
-
-def accept(request: SendRequest, *, now: int, max_age_ms: int) -> OutboundMessage:
-    """The message a request becomes. With an idempotency key its id is a function of the key."""
-    return OutboundMessage(
-        message_id=_message_id(request),
-        business_id=request.business_id,
-        openid=request.openid,
-        content=request.content,
-        request_digest=_digest(request),
+def accept(
+    draft: OutboundMessage, *, now: int, max_age_ms: int, idempotency_key: str | None = None
+) -> OutboundMessage:
+    """Give a draft its id and its limits; with an idempotency key the id is a function of it."""
+    if draft.broadcast_id is None:
+        message_id = request_id(draft.business_id, idempotency_key)
+    else:
+        message_id = recipient_message_id(draft.business_id, draft.broadcast_id, draft.openid)
+    return replace(
+        draft,
+        message_id=message_id,
+        request_digest=_request_digest(draft),
         accepted_at=now,
         expires_at=now + max_age_ms,
-        guarantee=request.guarantee,
-        broadcast_id=request.broadcast_id,
     )
-
-
-def _message_id(request: SendRequest) -> str:
-    if request.broadcast_id is not None:
-        return recipient_message_id(request.business_id, request.broadcast_id, request.openid)
-    return request_id(request.business_id, request.idempotency_key)
 
 
 def request_id(business_id: str, idempotency_key: str | None) -> str:
@@ -180,8 +162,8 @@ def _short_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _digest(request: SendRequest) -> str:
-    document = [request.openid, request.content, request.guarantee]
+def _request_digest(draft: OutboundMessage) -> str:
+    document = [draft.openid, draft.content, draft.guarantee]
     text = json.dumps(document, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -304,75 +286,3 @@ def failure_document(failure: Failure) -> dict[str, Any]:
     if failure.rid is not None:
         document["rid"] = failure.rid
     return document
-
-
-class Claimed(StrEnum):
-    """What a claim found."""
-
-    OURS = "ours"  # we hold it: send
-    HELD = "held"  # somebody else holds it: come back
-    ABANDONED = "abandoned"  # its holder vanished while sending: outcome unknown, now ours
-    SETTLED = "settled"  # nothing to do
-    ABSENT = "absent"  # no such message
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The answer to `OutboundStore.claim`; `message` is the state after it (None when absent)."""
-
-    result: Claimed
-    message: OutboundMessage | None
-
-
-class OutboundStore(Protocol):
-    """Where outbound messages live. Every method is one write at most."""
-
-    def add(self, message: OutboundMessage) -> OutboundMessage:
-        """Store a new message, or return the one that already has this id, unchanged."""
-
-    def mark_queued(self, business_id: str, message_id: str) -> None:
-        """accepted → queued; anything else stays as it is."""
-
-    def claim(self, business_id: str, message_id: str, *, now: int, until: int) -> Claim:
-        """queued or accepted → sending, counted as an attempt, ours until `until`.
-
-        A claim whose time ran out is taken over as ABANDONED (the attempt is not counted again).
-        """
-
-    def finish(self, message: OutboundMessage) -> None:
-        """Write what `settle` made of a message we hold; the content is dropped if not retained."""
-
-    def reopen(self, message: OutboundMessage) -> bool:
-        """failed or unknown → accepted, with `message`'s `expires_at` and as many attempts.
-
-        False when it is not that message any more: not settled, settled as sent, or another attempt
-        was made since `message` was read. Its `overdue` time starts anew.
-        """
-
-    def get(self, business_id: str, message_id: str) -> OutboundMessage | None:
-        """One message."""
-
-    def get_many(self, business_id: str, message_ids: Sequence[str]) -> list[OutboundMessage]:
-        """Those of the named messages (100 at most) that exist, in any order."""
-
-    def sent_at(self, business_id: str, openid: str, *, since: int, limit: int) -> list[int]:
-        """When the latest messages of a conversation were (perhaps) sent, `since` onwards."""
-
-
-class OverdueStore(OutboundStore, Protocol):
-    """The store as the sweeper sees it."""
-
-    def overdue(self, *, now: int, limit: int) -> list[tuple[str, str]]:
-        """Messages that should have moved on: (business id, message id), a little late at most."""
-
-
-class MessageSender(Protocol):
-    """The channel to the buyer. Never raises for what WeChat or the network does."""
-
-    def send(self, message: OutboundMessage) -> Outcome: ...
-
-
-class OutboundQueue(Protocol):
-    """Puts a message in line behind the others of its conversation."""
-
-    def put(self, message: OutboundMessage) -> None: ...

@@ -1,4 +1,4 @@
-"""What a crash leaves behind is put right: once a minute, and safe to run twice at once."""
+"""Repair messages that got stuck; safe to run twice at once."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from wechat_kf.domain.messages.message import (
     Failure,
     NotSent,
     OutboundMessage,
-    OutboundQueue,
     Outcome,
-    OverdueStore,
     Status,
     Wait,
 )
+from wechat_kf.domain.messages.ports import OutboundQueue, OverdueStore
 from wechat_kf.errors import RetryLater
 
 

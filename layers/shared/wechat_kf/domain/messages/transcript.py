@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from wechat_kf.domain.messages.message import Status
-from wechat_kf.domain.paging import Page
 
 
 class Direction(StrEnum):
@@ -32,12 +31,3 @@ class TranscriptEntry:
     at_ms: int
     content: Mapping[str, Any]
     status: Status | None = None
-
-
-class TranscriptReader(Protocol):
-    """Reads back what `Transcript.keep` and the sends left."""
-
-    def transcript(
-        self, business_id: str, openid: str, *, limit: int, cursor: str | None
-    ) -> Page[TranscriptEntry]:
-        """A conversation's messages, newest first."""

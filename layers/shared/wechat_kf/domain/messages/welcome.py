@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 from wechat_kf.domain.clock import Clock
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.merchants.merchant import MerchantReader, MerchantStatus
+from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.conversations import ENTRY_LIFE_MS
-from wechat_kf.domain.messages.message import OutboundMessage, SendRequest
+from wechat_kf.domain.messages.message import OutboundMessage
 from wechat_kf.errors import IdempotencyKeyReusedError
 
 WELCOME_LIFE_MS = ENTRY_LIFE_MS
 """What entering allows us to send, it allows for so long; a later greeting would puzzle anyway."""
-
-
-class Sender(Protocol):
-    """The ordinary way of a message to a buyer."""
-
-    def accept(self, request: SendRequest) -> OutboundMessage: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +25,7 @@ class Welcome:
     """
 
     merchants: MerchantReader
-    sender: Sender
+    sender: Acceptance
     clock: Clock
 
     def greet(self, event: Event) -> None:
@@ -49,13 +43,8 @@ class Welcome:
             self._send(event, merchant.welcome_message)
 
     def _send(self, event: Event, text: str) -> None:
-        request = SendRequest(
-            business_id=event.business_id,
-            openid=event.openid,
-            content={"type": "text", "text": text},
-            # Not the bare id: callers may well answer an event under the event's own id.
-            idempotency_key=f"welcome|{event.id}",
-        )
+        draft = OutboundMessage(event.business_id, event.openid, {"type": "text", "text": text})
         # Greeted already, with another text: the merchant changed it between two tries.
         with suppress(IdempotencyKeyReusedError):
-            self.sender.accept(request)
+            # Not the bare id: callers may well answer an event under the event's own id.
+            self.sender.accept(draft, f"welcome|{event.id}")

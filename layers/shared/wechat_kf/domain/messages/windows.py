@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from wechat_kf.domain.messages.conversations import Conversation, ConversationStore, Window, window
-from wechat_kf.domain.messages.message import OutboundStore
+from wechat_kf.domain.messages.conversations import Conversation, Window, window
+from wechat_kf.domain.messages.ports import ConversationStore, OutboundStore
 
 
 def advisory_window(

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from wechat_kf.domain.clock import Clock
 from wechat_kf.domain.events import ANY_MERCHANT, Event, EventType
-from wechat_kf.domain.messages.conversations import ConversationStore
+from wechat_kf.domain.messages.ports import ConversationStore
 from wechat_kf.domain.subscriptions.delivery import Delivery, DeliveryQueue
 from wechat_kf.domain.subscriptions.subscription import SubscriptionLister
 

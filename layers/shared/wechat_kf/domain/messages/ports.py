@@ -1,0 +1,133 @@
+"""What the messages domain needs from outside: stores, queues and the way to the buyer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from wechat_kf.domain.messages.conversations import Conversation
+from wechat_kf.domain.messages.message import OutboundMessage, Outcome
+from wechat_kf.domain.messages.transcript import TranscriptEntry
+from wechat_kf.domain.paging import Page
+
+if TYPE_CHECKING:
+    from wechat_kf.domain.messages.broadcasts import Broadcast
+
+
+class Claimed(StrEnum):
+    """What a claim found."""
+
+    OURS = "ours"  # we hold it: send
+    HELD = "held"  # somebody else holds it: come back
+    ABANDONED = "abandoned"  # its holder vanished while sending: outcome unknown, now ours
+    SETTLED = "settled"  # nothing to do
+    ABSENT = "absent"  # no such message
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The answer to `OutboundStore.claim`; `message` is the state after it (None when absent)."""
+
+    result: Claimed
+    message: OutboundMessage | None
+
+
+class OutboundStore(Protocol):
+    """Where outbound messages live. Every method is one write at most."""
+
+    def add(self, message: OutboundMessage) -> OutboundMessage:
+        """Store a new message, or return the one that already has this id, unchanged."""
+
+    def mark_queued(self, business_id: str, message_id: str) -> None:
+        """accepted → queued; anything else stays as it is."""
+
+    def claim(self, business_id: str, message_id: str, *, now: int, until: int) -> Claim:
+        """queued or accepted → sending, counted as an attempt, ours until `until`.
+
+        A claim whose time ran out is taken over as ABANDONED (the attempt is not counted again).
+        """
+
+    def finish(self, message: OutboundMessage) -> None:
+        """Write what `settle` made of a message we hold; the content is dropped if not retained."""
+
+    def reopen(self, message: OutboundMessage) -> bool:
+        """failed or unknown → accepted, with `message`'s `expires_at` and as many attempts.
+
+        False when it is not that message any more: not settled, settled as sent, or another attempt
+        was made since `message` was read. Its `overdue` time starts anew.
+        """
+
+    def get(self, business_id: str, message_id: str) -> OutboundMessage | None:
+        """One message."""
+
+    def get_many(self, business_id: str, message_ids: Sequence[str]) -> list[OutboundMessage]:
+        """Those of the named messages (100 at most) that exist, in any order."""
+
+    def sent_at(self, business_id: str, openid: str, *, since: int, limit: int) -> list[int]:
+        """When the latest messages of a conversation were (perhaps) sent, `since` onwards."""
+
+
+class OverdueStore(OutboundStore, Protocol):
+    """The store as the sweeper sees it."""
+
+    def overdue(self, *, now: int, limit: int) -> list[tuple[str, str]]:
+        """Messages that should have moved on: (business id, message id), a little late at most."""
+
+
+class MessageSender(Protocol):
+    """The channel to the buyer. Never raises for what WeChat or the network does."""
+
+    def send(self, message: OutboundMessage) -> Outcome: ...
+
+
+class OutboundQueue(Protocol):
+    """Puts a message in line behind the others of its conversation."""
+
+    def put(self, message: OutboundMessage) -> None: ...
+
+
+class ConversationStore(Protocol):
+    """Where conversations are kept. Both `record_` calls only ever move forward in time."""
+
+    def record_message(self, business_id: str, openid: str, at_ms: int) -> None:
+        """The buyer wrote at `at_ms`; an older or repeated report changes nothing."""
+
+    def record_entry(self, business_id: str, openid: str, at_ms: int) -> None:
+        """The buyer entered at `at_ms`; an older or repeated report changes nothing."""
+
+    def get(self, business_id: str, openid: str) -> Conversation | None:
+        """The conversation, or None when the buyer never acted."""
+
+    def recent(self, business_id: str, *, limit: int, cursor: str | None) -> Page[Conversation]:
+        """A merchant's conversations, the last active first."""
+
+
+class TranscriptReader(Protocol):
+    """Reads back what `Transcript.keep` and the sends left."""
+
+    def transcript(
+        self, business_id: str, openid: str, *, limit: int, cursor: str | None
+    ) -> Page[TranscriptEntry]:
+        """A conversation's messages, newest first."""
+
+
+class BroadcastStore(Protocol):
+    """Where accepted broadcasts live."""
+
+    def add(self, broadcast: Broadcast) -> Broadcast:
+        """Store a new broadcast, or return the one that already has this id, unchanged."""
+
+    def get(self, business_id: str, broadcast_id: str) -> Broadcast | None:
+        """One broadcast."""
+
+    def finish(self, business_id: str, broadcast_id: str) -> None:
+        """Every message is made: the text goes where texts are not retained; repeats are fine."""
+
+
+class BroadcastQueue(Protocol):
+    """Lines accepted broadcasts up for their expansion."""
+
+    def put(self, broadcast: Broadcast) -> None:
+        """Returns only when it is safe; a repeat is harmless. Raises `UnavailableError`."""
