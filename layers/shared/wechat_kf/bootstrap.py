@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wechat_kf.domain.messages.acceptance import Acceptance
     from wechat_kf.domain.messages.attempt import Attempt
     from wechat_kf.domain.messages.broadcasts import Broadcasts
-    from wechat_kf.domain.messages.message import MessageSender
+    from wechat_kf.domain.messages.ports import MessageSender
     from wechat_kf.domain.subscriptions.dispatch import Dispatch
     from wechat_kf.domain.subscriptions.subscription import Subscription
     from wechat_kf.wechat.client import WeChatClient

@@ -183,7 +183,7 @@ class MessagesTable:
         Its record is kept until a day after that at least, so that it cannot vanish on its way.
 
         False when it is not that message any more: not settled, settled as sent, or another attempt
-        was made since `message` was read. Its `overdue` time starts anew.
+        was made since `message` was read. Its `overdue` time starts again.
         """
         key = _key(message.business_id, message.message_id)
         try:
@@ -323,7 +323,7 @@ def _identity(item_id: str) -> tuple[str, str]:
 def _position(at_ms: int, item_id: str, wechat_id: str | None = None) -> str:
     """Where an item stands in its conversation, as a text that sorts.
 
-    WeChat's CreateTime is in whole seconds; within one, its growing MsgId tells the order.
+    WeChat's CreateTime is in whole seconds; within one, its growing MsgId gives the order.
     """
     order = wechat_id if wechat_id and wechat_id.isdecimal() else ""
     return f"{at_ms:013d}.{order:0>20}#{item_id}"

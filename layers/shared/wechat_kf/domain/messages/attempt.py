@@ -30,13 +30,12 @@ ABANDONED = Unknown(
 )
 
 CLAIM_MS = 35 * SECOND
-"""Longer than the worker may live (its time-out is 30 s), so that whoever finds a claim that ran
-out knows that its holder is gone."""
+"""Longer than a worker may run (30 s): when a claim has run out, its holder is gone."""
 
 
 @dataclass(slots=True)
 class Brake:
-    """One worker's memory of a limit of the whole account: until then, calls would be in vain."""
+    """A worker's memory of a limit of the whole account: until then every call would be refused."""
 
     until: int = 0
 
@@ -65,10 +64,10 @@ class Attempt:
     brake: Brake = field(default_factory=Brake)
 
     def attempt(self, business_id: str, message_id: str) -> None:
-        """Take one message as far as it goes now.
+        """Attempt one message.
 
         Raises:
-            RetryLater: it is not settled, and this call can do no more for it now.
+            RetryLater: the message is not settled; try again after the delay.
         """
         now = self.clock()
         if self.brake.on(now):
@@ -89,9 +88,9 @@ class Attempt:
                 self._settle(message, too_late(message) if expired else self.sender.send(message))
 
     def _wait_for_the_limit(self, business_id: str, message_id: str, now: int) -> None:
-        """Leave the message alone while all calls would be refused: a read instead of two writes.
+        """Raise `RetryLater` while every call would be refused: a read instead of two writes.
 
-        Returns if there is something to do without WeChat.
+        Return if there is something to do without WeChat.
         """
         message = self.store.get(business_id, message_id)
         waiting = message and message.status in (Status.ACCEPTED, Status.QUEUED)

@@ -1,7 +1,7 @@
 """One message to many buyers: accepted once, expanded into one outbound message each.
 
-Everything is a function of the broadcast's id, so that expanding it twice, or from the middle on,
-changes nothing. Progress is read from the messages themselves: no counter can be wrong.
+Message ids derive from the broadcast's id, so that expanding twice, or from the middle on, changes
+nothing. Progress is read from the messages themselves.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from wechat_kf.errors import IdempotencyKeyReusedError, InvalidRequestError, Not
 
 MAX_RECIPIENTS = 1_000
 PENDING = "pending"
-"""The status of a recipient whose message has not been made yet."""
+"""The status of a recipient whose message has not been created yet."""
 
 _READ_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class BroadcastRequest:
-    """What a caller asks for. `idempotency_key` None: every call is a new broadcast."""
+    """A caller's request. `idempotency_key` None: every call is a new broadcast."""
 
     business_id: str
     openids: Sequence[str]
@@ -60,7 +60,7 @@ class Broadcast:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """What became of the message to one recipient; None: not made yet."""
+    """The message to one recipient; None: not created yet."""
 
     openid: str
     message_id: str
@@ -68,7 +68,7 @@ class Recipient:
 
 
 def accept_broadcast(request: BroadcastRequest, *, now: int) -> Broadcast:
-    """The broadcast a request becomes.
+    """Return the broadcast of a request.
 
     Raises:
         InvalidRequestError: there are no recipients, or more than a thousand different ones.
@@ -92,7 +92,7 @@ def accept_broadcast(request: BroadcastRequest, *, now: int) -> Broadcast:
 
 @dataclass(frozen=True, slots=True)
 class Broadcasts:
-    """Takes broadcasts in and tells how far they are."""
+    """Accepts broadcasts and reports their progress."""
 
     store: BroadcastStore
     messages: OutboundStore
@@ -112,14 +112,14 @@ class Broadcasts:
         return stored
 
     def get(self, business_id: str, broadcast_id: str) -> Broadcast:
-        """Raises NotFoundError."""
+        """Return one broadcast. Raise `NotFoundError`."""
         broadcast = self.store.get(business_id, broadcast_id)
         if broadcast is None:
             raise NotFoundError("no such broadcast")
         return broadcast
 
     def progress(self, broadcast: Broadcast) -> Counter[str]:
-        """How many recipients stand where: by message status, and `pending`."""
+        """Count the recipients by message status, and `pending`."""
         return Counter(
             recipient.message.status if recipient.message else PENDING
             for start in range(0, len(broadcast.openids), _READ_AT_ONCE)
@@ -127,7 +127,7 @@ class Broadcasts:
         )
 
     def recipients(self, broadcast: Broadcast, *, start: int, limit: int) -> Page[Recipient]:
-        """The recipients from number `start` (0 and up) on, `limit` (1 to 100) at most.
+        """Return recipients from number `start` (0 and up) on, `limit` (1 to 100) at most.
 
         In the order of the request; the page's cursor is the number of the next one.
         """
@@ -149,11 +149,10 @@ class Broadcasts:
 
 
 def expand(broadcast: Broadcast, acceptance: Acceptance, *, workers: int = 8) -> None:
-    """Accept one message per recipient; recipients that have theirs already cost one refused write.
+    """Accept one message per recipient; who has theirs already costs one refused write.
 
-    One whose text is gone has been expanded before: nothing is left to do.
-
-    Raises the first failure after all were tried: expanding again does the rest.
+    A broadcast without its text has been expanded before: nothing is left to do.
+    Raise the first failure after all were tried: expanding again does the rest.
     """
 
     def accept_one(openid: str) -> None:

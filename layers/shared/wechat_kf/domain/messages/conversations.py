@@ -1,7 +1,7 @@
 """The send window of one conversation, as far as we can know it.
 
 WeChat decides (45015, 45047); what we compute is advice for an agent's screen and never blocks a
-send. Source: docs/wechat-api.md, section 6.
+send (docs/wechat-api.md, section 6).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CLOSED = Window(open=False, until=0, remaining=0)
 
 
 def window(conversation: Conversation, sent_at: Sequence[int], now: int) -> Window:
-    """The window at `now`, given when messages were sent (epoch ms, any order).
+    """Return the window at `now`, given when messages were sent (epoch ms, any order).
 
     The allowances of two actions do not add up: the larger remainder and the later end count.
     """

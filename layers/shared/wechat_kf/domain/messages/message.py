@@ -5,7 +5,7 @@
                   └──────────┘ certainly not sent, will be tried again
 
 WeChat's send has no id and no idempotency, so an attempt has three outcomes, and the third,
-unknown, is a state of its own: it is never sent again silently. See docs/sending.md.
+unknown, is a state of its own: it is never sent again silently (docs/sending.md).
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ class Status(StrEnum):
 
 
 class Guarantee(StrEnum):
-    """What the caller prefers when an attempt's outcome is unknown: a gap, or a duplicate."""
+    """What the caller prefers when an outcome is unknown: a gap, or a duplicate."""
 
     AT_MOST_ONCE = "at_most_once"
     AT_LEAST_ONCE = "at_least_once"
 
 
 class Wait(StrEnum):
-    """Why another attempt has to wait, which decides for how long and how often."""
+    """Why the next attempt has to wait: decides for how long and how often."""
 
     SHORT = "short"  # certainly not sent (unreachable, no token): back off from a second
     RISKY = "risky"  # likely not sent, but not surely: every further attempt risks a duplicate
@@ -66,7 +66,7 @@ SPREAD = 10 * SECOND
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a message was not, or may not have been, sent. `code` is stable, the rest WeChat's."""
+    """Why a message was not, or may not have been, sent. `code` is stable, the rest is WeChat's."""
 
     code: str
     detail: str
@@ -146,7 +146,7 @@ def accept(
 
 
 def request_id(business_id: str, idempotency_key: str | None) -> str:
-    """A new id, or with an idempotency key always the same one: 32 hexadecimal digits."""
+    """Return a new id, or with an idempotency key always the same one (32 hex digits)."""
     if idempotency_key is None:
         return uuid.uuid4().hex
     # The caller's key is of any length and alphabet: a digest fits everywhere.
@@ -154,7 +154,7 @@ def request_id(business_id: str, idempotency_key: str | None) -> str:
 
 
 def recipient_message_id(business_id: str, broadcast_id: str, openid: str) -> str:
-    """The id of a broadcast's message to one recipient: expanding twice finds the same message."""
+    """Return the id of a broadcast's message to one recipient; it is the same at each expansion."""
     return _short_digest(f"{business_id}|{broadcast_id}\n{openid}")  # no header holds a line break
 
 
@@ -169,7 +169,7 @@ def _request_digest(draft: OutboundMessage) -> str:
 
 
 def settle(message: OutboundMessage, outcome: Outcome, *, now: int) -> OutboundMessage:
-    """The message after an attempt (pure: the state machine's one transition function).
+    """Return the message after an attempt: the one transition of the state machine.
 
     A refusal that may pass goes back to `queued`, until the message is older than its limit; an
     unknown outcome does so only if the caller preferred a duplicate to a gap. A message that was
@@ -205,12 +205,12 @@ def _give_up(message: OutboundMessage, failure: Failure, now: int) -> OutboundMe
 
 
 def _expired(last: Failure) -> Failure:
-    """Given up by age; WeChat's last word stays for whoever asks why."""
+    """Return the failure of a message given up by age, with WeChat's last answer."""
     return replace(last, code=EXPIRED, detail=f"gave up by age; last: {last.detail}")
 
 
 def too_late(message: OutboundMessage) -> NotSent:
-    """What becomes of a message that is older than its limit before it could be attempted again."""
+    """Return the outcome of a message that passed its age limit before the next attempt."""
     if message.failure:
         return NotSent(_expired(message.failure))
     return NotSent(Failure(EXPIRED, "gave up by age, without an attempt"))
@@ -220,7 +220,7 @@ EXPIRED = "expired"
 
 
 def delay_ms(wait: Wait, message: OutboundMessage, now: int) -> int:
-    """How long to leave the conversation alone before the next attempt.
+    """Return the pause before the next attempt.
 
     A limit of the whole account adds up to ten seconds that differ from conversation to
     conversation, so that not all come back in the same second.
@@ -235,7 +235,7 @@ def delay_ms(wait: Wait, message: OutboundMessage, now: int) -> int:
 
 
 def pause_ms(wait: Wait, now: int) -> int:
-    """How long a limit of the whole account lasts: 0 when `wait` is none."""
+    """Return how long a limit of the whole account lasts; 0 when `wait` is not one."""
     match wait:
         case Wait.NEXT_MINUTE:
             return MINUTE - now % MINUTE + SECOND
@@ -246,7 +246,7 @@ def pause_ms(wait: Wait, now: int) -> int:
 
 
 def outcome_event(message: OutboundMessage, app_id: str) -> Event:
-    """What subscribers are told about a settled message. The same outcome has the same event id."""
+    """Return the event of a settled message. The same outcome has the same event id."""
     data: dict[str, Any] = {
         "message_id": message.message_id,
         "business_id": message.business_id,
@@ -279,7 +279,7 @@ _OUTCOME_TYPES = {
 
 
 def failure_document(failure: Failure) -> dict[str, Any]:
-    """A failure as callers and subscribers see it."""
+    """Return a failure as callers and subscribers see it."""
     document: dict[str, Any] = {"code": failure.code, "detail": failure.detail}
     if failure.errcode is not None:
         document["errcode"] = failure.errcode

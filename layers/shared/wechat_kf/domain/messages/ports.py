@@ -56,7 +56,7 @@ class OutboundStore(Protocol):
         """failed or unknown → accepted, with `message`'s `expires_at` and as many attempts.
 
         False when it is not that message any more: not settled, settled as sent, or another attempt
-        was made since `message` was read. Its `overdue` time starts anew.
+        was made since `message` was read. Its `overdue` time starts again.
         """
 
     def get(self, business_id: str, message_id: str) -> OutboundMessage | None:
@@ -77,7 +77,7 @@ class OverdueStore(OutboundStore, Protocol):
 
 
 class MessageSender(Protocol):
-    """The channel to the buyer. Never raises for what WeChat or the network does."""
+    """The way to the buyer. Never raises for what WeChat or the network does."""
 
     def send(self, message: OutboundMessage) -> Outcome: ...
 
@@ -123,11 +123,11 @@ class BroadcastStore(Protocol):
         """One broadcast."""
 
     def finish(self, business_id: str, broadcast_id: str) -> None:
-        """Every message is made: the text goes where texts are not retained; repeats are fine."""
+        """Note that every message is created: the text goes if texts are not retained."""
 
 
 class BroadcastQueue(Protocol):
-    """Lines accepted broadcasts up for their expansion."""
+    """Queues accepted broadcasts for their expansion."""
 
     def put(self, broadcast: Broadcast) -> None:
-        """Returns only when it is safe; a repeat is harmless. Raises `UnavailableError`."""
+        """Return when it is safe; a repeat is harmless. Raise `UnavailableError`."""

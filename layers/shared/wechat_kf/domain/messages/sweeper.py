@@ -45,7 +45,7 @@ class Sweeper:
     batch: int = 100
 
     def sweep(self) -> Counter[str]:
-        """One pass; returns how many messages were found overdue, by the status they were in."""
+        """Make one pass; return how many messages were overdue, by the status they were in."""
         now = self.settler.clock()
         found: Counter[str] = Counter()
         for business_id, message_id in self.store.overdue(now=now, limit=self.batch):
@@ -55,7 +55,7 @@ class Sweeper:
         return found
 
     def _repair(self, message: OutboundMessage, now: int) -> bool:
-        """Whether there was anything to do: the list of the overdue may be a little out of date."""
+        """Return whether there was anything to do: the list may be a little out of date."""
         if message.status is Status.ACCEPTED:
             self.queue.put(message)
             self.store.mark_queued(message.business_id, message.message_id)

@@ -14,14 +14,14 @@ from wechat_kf.domain.messages.message import OutboundMessage
 from wechat_kf.errors import IdempotencyKeyReusedError
 
 WELCOME_LIFE_MS = ENTRY_LIFE_MS
-"""What entering allows us to send, it allows for so long; a later greeting would puzzle anyway."""
+"""WeChat allows a reply for this long after a buyer enters; a later greeting would only confuse."""
 
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """Sends the welcome message of the merchant, if it has one. Safe to repeat: one per entering.
+    """Sends a merchant's welcome message, once per session entered. Safe to repeat.
 
-    The main account is no merchant of ours and greets nobody.
+    The main account is not a merchant and sends none.
     """
 
     merchants: MerchantReader
@@ -29,10 +29,7 @@ class Welcome:
     clock: Clock
 
     def greet(self, event: Event) -> None:
-        """Answer a `session.entered`; any other event costs nothing.
-
-        Raises UnavailableError: our own table or queue failed.
-        """
+        """Answer a `session.entered`; any other event costs nothing. Raise `UnavailableError`."""
         late = self.clock() - event.at_ms >= WELCOME_LIFE_MS
         if event.type != EventType.SESSION_ENTERED or late:
             return

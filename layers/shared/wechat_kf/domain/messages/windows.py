@@ -9,14 +9,14 @@ from wechat_kf.domain.messages.ports import ConversationStore, OutboundStore
 def advisory_window(
     conversations: ConversationStore, store: OutboundStore, key: tuple[str, str], now: int
 ) -> Window:
-    """The send window of (business id, openid) at `now`, by our own count."""
+    """Return the send window of (business id, OpenID) at `now`, by our own count."""
     business_id, openid = key
     conversation = conversations.get(business_id, openid) or Conversation(business_id, openid)
     return window_of(conversation, store, now)
 
 
 def window_of(conversation: Conversation, store: OutboundStore, now: int) -> Window:
-    """The send window of a conversation at `now`; one that is closed anyway costs no read."""
+    """Return the send window of a conversation at `now`; a closed one costs no read."""
     untouched = window(conversation, [], now)
     if not untouched.open:
         return untouched
