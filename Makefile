@@ -1,4 +1,4 @@
-# What a developer needs, one word each: `make help`.
+# Developer commands; `make help` lists them.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -15,73 +15,73 @@ REQUIREMENTS := requirements-dev.txt layers/shared/requirements.txt
 TEST_DIR := .local/test
 
 export LOCAL_DIR
-# Functions are deployed as they lie there: no byte code shall gather among them.
+# Functions are deployed from the source tree, so keep byte code out of it.
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help
-help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' Makefile
 
 .PHONY: setup
-setup: $(READY) ## the virtual environment with everything pinned (once)
+setup: $(READY) ## create the virtual environment with all pinned packages
 
 $(READY): $(REQUIREMENTS)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
-	@echo "setting up .venv (once, about a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is required: make PYTHON=python3.12")'
+	@echo "creating .venv (once, about a minute)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $(READY)
 
 .PHONY: run
-run: $(READY) ## the whole stack and one conversation before your eyes; Ctrl-C ends it (ONCE=1: ends after the walk)
+run: $(READY) ## start the local stack and play one conversation; Ctrl-C stops it (ONCE=1: stop after the conversation)
 	@exec $(BIN)/python -m local.walk $(if $(ONCE),--once)
 
 .PHONY: up
-up: $(READY) ## the stack in the background; .local/stack.json says where everything is
+up: $(READY) ## start the local stack in the background; .local/stack.json has its addresses and credentials
 	@exec $(BIN)/python -m local.stack up
 
 .PHONY: down
-down: $(READY) ## stop the background stack
+down: $(READY) ## stop the local stack
 	@exec $(BIN)/python -m local.stack down
 
 .PHONY: status
-status: $(READY) ## what runs, and where
+status: $(READY) ## show what runs, and its URLs
 	@exec $(BIN)/python -m local.stack status
 
 .PHONY: logs
-logs: $(READY) ## the last lines of every log
+logs: $(READY) ## show the last lines of every log
 	@exec $(BIN)/python -m local.stack logs
 
 .PHONY: simulator
-simulator: $(READY) ## only the WeChat simulator, in the foreground
+simulator: $(READY) ## run only the WeChat simulator, in the foreground
 	@exec $(BIN)/python -m local.simulator --port 0
 
 .PHONY: import
-import: $(READY) ## register merchants from FILE=merchants.csv on the stack of .local (ARGS: see --help)
+import: $(READY) ## register merchants from FILE=merchants.csv, by default on the local stack (ARGS: see --help)
 	@$(BIN)/python -m tools.ops.import_merchants $(FILE) $(ARGS)
 
 .PHONY: replay
-replay: $(READY) ## count dead letters, put them back in line, or discard them (ARGS="deliveries --dry-run"; see --help)
+replay: $(READY) ## count, replay or discard dead letters (ARGS="deliveries --dry-run"; see --help)
 	@exec $(BIN)/python -m tools.ops.replay $(ARGS)
 
-# On all processors. The others take turns: their servers and workers want the machine for themselves.
+# Unit tests run in parallel; the others run one after another because they start servers and workers.
 UNIT_TESTS = $(BIN)/python -m pytest --numprocesses auto --dist loadfile tests/unit tests/template
 
 .PHONY: test
-test: lint $(READY) ## everything: lint, unit, contracts, template, end to end on a stack of its own, and the page in Chromium if there is one
+test: lint $(READY) ## run everything: lint, unit, template and contract tests, end-to-end tests on their own stack, the page in Chromium if installed
 	@$(UNIT_TESTS)
 	@$(BIN)/python -m pytest tests/contracts tests/browser tests/e2e
 
 .PHONY: test-unit
-test-unit: $(READY) ## the fast tests: no stack, no emulator
+test-unit: $(READY) ## run the fast tests, without stack or emulator
 	@$(UNIT_TESTS)
 
 .PHONY: test-browser
-test-browser: $(READY) ## the demo page in a real browser (needs chromium, or CHROMIUM=/path/to/it)
+test-browser: $(READY) ## test the demo page in a real browser (needs chromium, or CHROMIUM=/path/to/it)
 	@REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/browser
 
 .PHONY: lint
-lint: $(READY) ## ruff, mypy, cfn-lint for global and China regions, sam validate
+lint: $(READY) ## run ruff, mypy, cfn-lint for global and China regions, and sam validate
 	@$(MAKE) --no-print-directory --jobs 2 lint-python lint-template
 
 .PHONY: lint-python
@@ -96,12 +96,12 @@ lint-template: $(READY)
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
 
 .PHONY: format
-format: $(READY) ## put the code in shape
+format: $(READY) ## format the code and apply ruff's fixes
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
 .PHONY: docs
-docs: $(READY) ## write the generated documents: HTTP API, OpenAPI, configuration
+docs: $(READY) ## generate documents: HTTP API, OpenAPI, configuration
 	@$(BIN)/python -m tools.docs.openapi
 	@$(BIN)/python -m tools.docs.configuration_page
 
@@ -109,63 +109,63 @@ SCAN := .venv-scan/bin
 SCAN_READY := .venv-scan/ready
 
 .PHONY: fuzz
-fuzz: $(READY) ## property tests with new examples, then coverage-guided fuzzing of the push path, some minutes; writes tests/fuzz/RESULTS.md
+fuzz: $(READY) ## run property tests with new examples, then coverage-guided fuzzing of the push path (minutes); writes tests/fuzz/RESULTS.md
 	@$(BIN)/python -m pytest -q --hypothesis-profile=explore -m hypothesis tests/unit
 	@PYTHONPATH=layers/shared:. $(BIN)/python -m tests.fuzz
 
 $(SCAN_READY): requirements-scan.txt
-	@echo "setting up .venv-scan (once, about a minute)"
+	@echo "creating .venv-scan (once, about a minute)"
 	@test -x $(SCAN)/python || $(PYTHON) -m venv .venv-scan
 	@$(SCAN)/python -m pip install -qq --disable-pip-version-check --requirement requirements-scan.txt
 	@touch $(SCAN_READY)
 
 .PHONY: scan
-scan: $(READY) $(SCAN_READY) ## checkov over the template; what is off and why: .checkov.yaml
+scan: $(READY) $(SCAN_READY) ## run checkov on the template; disabled checks and reasons: .checkov.yaml
 	@mkdir -p .local && $(BIN)/python -m tools.docs.template_file > .local/template.json
 	@$(SCAN)/checkov --config-file .checkov.yaml
 
 .PHONY: audit
-audit: $(READY) $(SCAN_READY) ## known faults of everything installed here (needs the internet)
+audit: $(READY) $(SCAN_READY) ## check installed packages for known vulnerabilities (needs internet access)
 	@$(SCAN)/python -c 'import requests; requests.get("https://api.osv.dev", timeout=10)' 2>/dev/null \
-		|| { echo "no advisory database within reach (api.osv.dev): run this where the internet is"; exit 1; }
+		|| { echo "cannot reach the advisory database api.osv.dev: internet access is required"; exit 1; }
 	@$(SCAN)/pip-audit --vulnerability-service osv --progress-spinner off --path \
 		"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 .PHONY: bench
-bench: $(READY) ## measure both sides in one run, some minutes; writes benchmarks/RESULTS.md
+bench: $(READY) ## run all benchmarks (minutes); writes benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks
 
 .PHONY: chaos
-chaos: $(READY) ## the deployed stack under a scripted storm, some 20 minutes; writes tests/chaos/RESULTS.md (ARGS: --seed, --pushes, --sends)
+chaos: $(READY) ## run the chaos test on the deployed stack (about 20 minutes); writes tests/chaos/RESULTS.md (ARGS: --seed, --pushes, --sends)
 	@PYTHONPATH=layers/shared $(BIN)/python -m tests.chaos --report tests/chaos/RESULTS.md $(ARGS)
 
 .PHONY: chaos-in-process
-chaos-in-process: $(READY) ## 100 000 pushes against the layer alone, a minute or two; writes tests/chaos/RESULTS.md
+chaos-in-process: $(READY) ## run the chaos test in process with 100 000 pushes (1 to 2 minutes); writes tests/chaos/RESULTS.md
 	@PYTHONPATH=layers/shared $(BIN)/python -m tests.chaos --in-process --report tests/chaos/RESULTS.md $(ARGS)
 
 .PHONY: doctor
 doctor: $(READY) ## check a stack, local or deployed (ARGS="--stack-name NAME --region R")
 	@$(BIN)/python -m tools.ops.doctor $(ARGS)
 
-# One cache per architecture: SAM's cache key knows the layer's files, not what they were built for.
-# The built template takes no other Architecture than its layer's: CloudFormation refuses the other one,
-# which would fail at the first import.
+# One cache per architecture: SAM's cache key covers the layer's files, not the architecture.
+# The built template accepts only the layer's Architecture, so that CloudFormation refuses the other one
+# instead of failing at the first import.
 BUILT := .aws-sam/build
 PIN = /^    - /d; s/^    AllowedValues:.*/    AllowedValues: [$(ARCHITECTURE)]/; s/^    Default:.*/    Default: $(ARCHITECTURE)/
 .PHONY: build
-build: $(READY) ## what `sam deploy` needs (ARCHITECTURE=arm64|x86_64)
+build: $(READY) ## build what `sam deploy` needs (ARCHITECTURE=arm64|x86_64)
 	@MAKEFLAGS= PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON="$(CURDIR)/$(BIN)/python" LAYER_ARCHITECTURE=$(ARCHITECTURE) \
 		AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} SAM_CLI_TELEMETRY=0 \
 		$(BIN)/sam build --cached --cache-dir .aws-sam/cache-$(ARCHITECTURE)
 	@sed -i.bak '/^  Architecture:/,/^    Default:/{ $(PIN); }' $(BUILT)/template.yaml
 	@grep -qx '    AllowedValues: .$(ARCHITECTURE).' $(BUILT)/template.yaml \
-		|| { echo "the built template could not be bound to $(ARCHITECTURE)"; exit 1; }
+		|| { echo "cannot restrict the built template to $(ARCHITECTURE)"; exit 1; }
 	@find -L $(BUILT)/SharedLayer -name '*.pyc' | grep -q . \
-		|| echo "WARNING: the layer has no byte code, for no python3.13 could be run: every cold start" \
-		"compiles it anew. To mend it, put python3.13 on PATH, rm -r .aws-sam, and build again."
+		|| echo "WARNING: python3.13 was not found, so the layer has no byte code and every cold start" \
+		"compiles it. To fix this, put python3.13 on PATH, rm -r .aws-sam, and build again."
 
 .PHONY: clean
-clean: ## stop the stacks and remove everything that was made here
+clean: ## stop the stacks and delete everything they created
 	@test ! -e $(READY) || $(BIN)/python -m local.stack down
 	@test ! -e $(READY) || LOCAL_DIR=$(TEST_DIR) $(BIN)/python -m local.stack down
 	rm -rf .venv .venv-scan .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

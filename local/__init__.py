@@ -1,1 +1,1 @@
-"""The whole bundle on one machine: emulator, deploy, simulated WeChat and a merchant's system."""
+"""The local stack: emulator, deployment, WeChat simulator, webhook receiver and demo page."""

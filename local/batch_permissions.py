@@ -1,8 +1,8 @@
-"""Stand-in for a second gap of the emulator: it wants SQS batch calls granted by name.
+"""Grant SQS batch actions by name: a workaround for the emulator.
 
-In AWS `sqs:SendMessage` also covers SendMessageBatch, and so on; no action `sqs:SendMessageBatch`
-exists there. So wherever a role of the stack grants the one, on the same resource the emulator is
-given the other. Nothing else is widened, and in AWS none of this runs.
+In AWS `sqs:SendMessage` also covers SendMessageBatch, and so on; an action `sqs:SendMessageBatch`
+does not exist. The emulator requires it, so each role that grants the one is also granted the other
+on the same resource. Nothing else is widened, and none of this runs in AWS.
 """
 
 import json
@@ -29,7 +29,7 @@ def grant_batches(emulator: Emulator, stack_name: str) -> None:
 
 
 def with_batches(policy: Mapping[str, Any]) -> dict[str, Any]:
-    """The policy with the batch form of every batched SQS action it allows."""
+    """Return the policy with the batch form of every SQS action it allows."""
     return {**policy, "Statement": [_with_batches(one) for one in policy["Statement"]]}
 
 

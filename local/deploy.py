@@ -1,4 +1,4 @@
-"""The real template into the emulator, by the SAM CLI: build, deploy, read the outputs."""
+"""Build and deploy the real template into the emulator with the SAM CLI; read its outputs."""
 
 import os
 import platform
@@ -30,19 +30,23 @@ class Command:
     process: subprocess.Popen[bytes]
 
     def wait(self) -> None:
-        """Raises StackError with the log's last line when the command failed."""
+        """Wait for the command.
+
+        Raises:
+            StackError: it failed; the message has the last line of its log.
+        """
         if self.process.wait() != 0:
             raise StackError(f"{self.name} failed: {last_line(self.log)}")
 
     def abandon(self) -> None:
-        """End it, and what it started, if it still runs."""
+        """Stop the command and its children if they are still running."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
             self.process.wait()
 
 
 def start_build(state: StateDirectory) -> Command:
-    """`sam build`, with the layer's wheels for this machine: the emulator runs functions on it."""
+    """Start `sam build` with wheels for this machine, because the emulator runs functions here."""
     build = state.directory("build")
     environment = {
         **plain_environment(),
@@ -56,7 +60,11 @@ def start_build(state: StateDirectory) -> Command:
 
 
 def deploy(state: StateDirectory, emulator: Emulator, parameters: Mapping[str, str]) -> None:
-    """Deploy what `start_build` built. Raises StackError when CloudFormation refuses it."""
+    """Deploy what `start_build` built.
+
+    Raises:
+        StackError: CloudFormation refused it.
+    """
     emulator.client("s3").create_bucket(Bucket=BUCKET_NAME)
     template = state.directory("build") / "sam" / "template.yaml"
     overrides = [f"{name}={value}" for name, value in parameters.items()]
@@ -67,14 +75,14 @@ def deploy(state: StateDirectory, emulator: Emulator, parameters: Mapping[str, s
     try:
         command.wait()
     except StackError as error:
-        refusal = _refusal(emulator)
+        refusal = _find_refusal(emulator)
         raise StackError(f"{command.name} failed: {refusal}" if refusal else str(error)) from None
     finally:
         command.abandon()
 
 
-def _refusal(emulator: Emulator) -> str | None:
-    """The first resource CloudFormation could not make, and why: SAM's last line does not say."""
+def _find_refusal(emulator: Emulator) -> str | None:
+    """Find the first resource that failed and why: SAM's last line does not say."""
     pages = emulator.client("cloudformation").get_paginator("describe_stack_events")
     try:
         events = [
@@ -90,7 +98,7 @@ def _refusal(emulator: Emulator) -> str | None:
 
 
 def outputs(emulator: Emulator) -> dict[str, str]:
-    """The outputs of the deployed stack."""
+    """Read the outputs of the deployed stack."""
     stacks = emulator.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
 

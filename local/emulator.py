@@ -1,4 +1,4 @@
-"""MiniStack, the AWS emulator: started with IAM enforcement, on loopback, with keys of its own."""
+"""Start MiniStack, the AWS emulator, on loopback with IAM enforcement and random keys."""
 
 import os
 import secrets
@@ -21,7 +21,7 @@ READY_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Emulator:
-    """A started emulator and its root credentials, random per stack."""
+    """A running emulator and its root credentials, random per stack."""
 
     service: Service
     port: int
@@ -33,7 +33,7 @@ class Emulator:
         return f"http://127.0.0.1:{self.port}"
 
     def client_environment(self) -> dict[str, str]:
-        """The environment of a command that shall reach this emulator and no real account."""
+        """Return the environment of a command that must reach this emulator and no real account."""
         return {
             **plain_environment(),
             "AWS_ENDPOINT_URL": self.url,
@@ -49,7 +49,7 @@ class Emulator:
         }
 
     def client(self, service: Any) -> Any:
-        """A boto3 client of the emulator with root credentials."""
+        """Create a boto3 client of the emulator with root credentials."""
         return boto3.client(
             service,
             endpoint_url=self.url,
@@ -59,9 +59,9 @@ class Emulator:
         )
 
     def wait_until_ready(self) -> None:
-        self.service.wait_for(self._health, READY_SECONDS)
+        self.service.wait_for(self._check_health, READY_SECONDS)
 
-    def _health(self) -> bool | None:
+    def _check_health(self) -> bool | None:
         try:
             return requests.get(f"{self.url}/_ministack/health", timeout=1).ok or None
         except requests.RequestException:
@@ -69,10 +69,10 @@ class Emulator:
 
 
 def start(state: StateDirectory) -> Emulator:
-    """Start MiniStack on a free port; it is ready when `wait_until_ready` returns."""
+    """Start MiniStack on a free port. It is ready when `wait_until_ready` returns."""
     emulator = Emulator(
         service=Service(state, "emulator"),
-        port=_free_port(),
+        port=_find_free_port(),
         access_key_id="AKIA" + secrets.token_hex(8).upper(),
         secret_access_key=secrets.token_urlsafe(30),
     )
@@ -98,18 +98,18 @@ def start(state: StateDirectory) -> Emulator:
 
 
 def plain_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The caller's environment without what could steer AWS clients, Python or make elsewhere."""
+    """Return the caller's environment without variables that redirect AWS, Python or make."""
     kept = {
         name: value
         for name, value in environment.items()
         if not name.startswith(("AWS_", "SAM_", "MINISTACK_", "PYTHON", "MAKE", "MFLAGS"))
     }
-    # The interpreter's own directory first: `sam` and its helpers are this environment's.
+    # This interpreter's directory comes first, so that `sam` is the one of this environment.
     path = os.pathsep.join([os.path.dirname(sys.executable), environment.get("PATH", os.defpath)])
     return {**kept, "PATH": path, "NO_PROXY": "127.0.0.1,localhost", "PYTHONUNBUFFERED": "1"}
 
 
-def _free_port() -> int:
+def _find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

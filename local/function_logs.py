@@ -1,4 +1,4 @@
-"""What the functions logged, fetched from the emulator into one file next to the other logs."""
+"""Save the functions' logs from the emulator in one file next to the other logs."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,14 +9,14 @@ from tools.stack.state import StackInfo, StateDirectory
 
 
 def save(state: StateDirectory, info: StackInfo) -> None:
-    """Write `functions.log`: all functions' lines in order of time."""
+    """Write `functions.log`: the lines of all functions, sorted by time."""
     lines = sorted(lines_of(aws_client(info, "logs")))
-    text = "".join(f"{_time(at)} {group}: {message}\n" for at, group, message in lines)
+    text = "".join(f"{_format_time(at)} {group}: {message}\n" for at, group, message in lines)
     state.log("functions").write_text(text)
 
 
 def lines_of(logs: Any) -> Iterator[tuple[int, str, str]]:
-    """(epoch milliseconds, log group's short name, message) of everything logged."""
+    """Yield (epoch milliseconds, short name of the log group, message) of everything logged."""
     for groups in logs.get_paginator("describe_log_groups").paginate():
         for group in groups["logGroups"]:
             name = group["logGroupName"]
@@ -25,5 +25,5 @@ def lines_of(logs: Any) -> Iterator[tuple[int, str, str]]:
                     yield event["timestamp"], name.rpartition("/")[2], event["message"].rstrip()
 
 
-def _time(milliseconds: int) -> str:
+def _format_time(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")

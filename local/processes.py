@@ -1,7 +1,7 @@
 """Background processes that never leak.
 
-Each process leads a group of its own and inherits a locked file. The kernel releases that lock when
-the process ends, however it ends, so "is it running" needs no guess about recycled process ids.
+Each process leads its own process group and inherits a locked file. The kernel releases the lock
+when the process ends, however it ends, so checking whether it runs does not depend on process ids.
 """
 
 import fcntl
@@ -39,13 +39,14 @@ class Service:
         return self.state.directory("run") / f"{self.name}.pid"
 
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start `command` in the clone's directory; its output goes to the log.
+        """Start `command` in the repository's root; its output goes to the log.
 
-        Raises StackError when it is running already.
+        Raises:
+            StackError: it is already running.
         """
         with self._lock_file.open("a+") as lock, self.log.open("w") as log:
             if not _try_lock(lock.fileno()):
-                raise StackError(f"{self.name} is running already")
+                raise StackError(f"{self.name} is already running")
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
@@ -67,7 +68,7 @@ class Service:
             return False
 
     def stop(self) -> None:
-        """End the whole group: politely, then firmly. Nothing to do when it is not running."""
+        """Stop the process group with SIGTERM, then SIGKILL; do nothing if it is not running."""
         if not self.is_running():
             return
         group = int(self._lock_file.read_text())
@@ -78,9 +79,10 @@ class Service:
         _signal_group(group, signal.SIGKILL)
 
     def wait_for(self, probe: Callable[[], T | None], seconds: float) -> T:
-        """What `probe` finds, once it finds something.
+        """Poll `probe` and return its first result that is not None.
 
-        Raises StackError when the process ends, or nothing is found within `seconds`.
+        Raises:
+            StackError: the process ended, or there was no result within `seconds`.
         """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -88,13 +90,13 @@ class Service:
             if found is not None:
                 return found
             if not self.is_running():
-                raise StackError(f"{self.name} ended at once: {last_line(self.log)}")
+                raise StackError(f"{self.name} exited during start-up: {last_line(self.log)}")
             time.sleep(POLL_SECONDS)
         raise StackError(f"{self.name} was not ready after {seconds:.0f} s, see {self.log}")
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that says anything."""
+    """Return the last line of a log that is not empty."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
     return next((line for line in reversed(lines) if line), "no output")
 
@@ -111,4 +113,4 @@ def _signal_group(group: int, number: signal.Signals) -> None:
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
-        return  # macOS says "not permitted" of a group that has only zombies left
+        return  # macOS reports "not permitted" for a group that has only zombies left

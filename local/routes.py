@@ -1,8 +1,8 @@
-"""Stand-in for one known gap of the emulator: it ignores the OpenAPI `Body` of an HTTP API.
+"""Create the routes of the HTTP API: a workaround for the emulator, which ignores its `Body`.
 
-So the routes are read from the processed template, which is what CloudFormation would have used,
-and created through API Gateway's own calls. In AWS none of this runs. It fails closed: a route with
-a security scheme this module does not know is an error, never an open route.
+The routes are read from the processed template, which CloudFormation would have used, and created
+through API Gateway's API. None of this runs in AWS. It fails closed: a route with an unknown
+security scheme is an error, never an open route.
 """
 
 import re
@@ -21,7 +21,7 @@ AUTHORIZATION = {"AWS_IAM": "AWS_IAM", "NONE": "NONE"}
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route as the template states it. `function` is the function's logical id."""
+    """One route of the template. `function` is the function's logical id."""
 
     key: str
     function: str
@@ -29,7 +29,7 @@ class Route:
 
 
 def import_routes(emulator: Emulator, stack_name: str, api_id: str) -> list[Route]:
-    """Create the routes of the stack's one HTTP API; returns them."""
+    """Create the routes of the stack's HTTP API and return them."""
     cloudformation = emulator.client("cloudformation")
     template = cloudformation.get_template(StackName=stack_name, TemplateStage="Processed")
     routes = list(routes_of(template["TemplateBody"]))
@@ -58,7 +58,11 @@ def import_routes(emulator: Emulator, stack_name: str, api_id: str) -> list[Rout
 
 
 def routes_of(template: Mapping[str, Any]) -> Iterator[Route]:
-    """The routes in the OpenAPI bodies of a processed template. Raises StackError on a surprise."""
+    """Yield the routes in the OpenAPI bodies of a processed template.
+
+    Raises:
+        StackError: a route has no function or an unknown security scheme.
+    """
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::ApiGatewayV2::Api":
             for path, item in resource["Properties"]["Body"]["paths"].items():
@@ -75,18 +79,20 @@ def _routes_at(path: str, item: Mapping[str, Any]) -> Iterator[Route]:
             key = f"{name.upper()} {path}"
         else:
             continue
-        yield Route(key, _function_of(operation[INTEGRATION]), _authorization_of(key, operation))
+        yield Route(
+            key, _find_function(operation[INTEGRATION]), _read_authorization(key, operation)
+        )
 
 
-def _function_of(integration: Mapping[str, Any]) -> str:
-    """The logical id in `…/functions/${PushFunction.Arn}/invocations`."""
+def _find_function(integration: Mapping[str, Any]) -> str:
+    """Return the logical id in `…/functions/${PushFunction.Arn}/invocations`."""
     found = re.search(r"functions/\$\{(\w+)\.Arn\}", str(integration["uri"]))
     if found is None:
         raise StackError(f"route import: no function in {integration['uri']}")
     return found[1]
 
 
-def _authorization_of(key: str, operation: Mapping[str, Any]) -> str:
+def _read_authorization(key: str, operation: Mapping[str, Any]) -> str:
     schemes = [scheme for requirement in operation.get("security", []) for scheme in requirement]
     if len(schemes) != 1 or schemes[0] not in AUTHORIZATION:
         raise StackError(f"route import: {key} has the security {schemes}")

@@ -1,9 +1,9 @@
-"""Bring the whole bundle up on this machine, and take it down again.
+"""Start and stop the whole stack on this machine.
 
     python -m local.stack up | down | status | logs
 
-`LOCAL_DIR` names the directory that keeps the stack's state (default `.local`): two directories,
-two stacks, side by side.
+`LOCAL_DIR` names the directory with the stack's state (default `.local`). Two directories hold two
+independent stacks.
 """
 
 import argparse
@@ -36,7 +36,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True, slots=True)
 class WeChatAccount:
-    """The Mini Program the simulator plays: made up anew for each stack."""
+    """The simulated Mini Program, generated for each stack."""
 
     app_id: str
     app_secret: str = field(repr=False)
@@ -46,7 +46,7 @@ class WeChatAccount:
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """The addresses of our own servers."""
+    """URLs of the local servers."""
 
     simulator: str
     receiver: str
@@ -54,7 +54,7 @@ class Servers:
 
 
 class Progress:
-    """Says what was done and how long after the start."""
+    """Prints each completed step with the time since the start."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -65,16 +65,17 @@ class Progress:
 
 
 def up(state: StateDirectory, progress: Progress) -> StackInfo:
-    """Bring the stack up, or find it up. Whatever fails, nothing is left running.
+    """Start the stack, or use the running one. On failure nothing is left running.
 
-    Raises StackError with the reason.
+    Raises:
+        StackError: with the reason.
     """
     with state.exclusive():
         if is_up(state):
-            return _found_up(state, progress)
+            return _use_running(state, progress)
         _stop(state)
         try:
-            info = _bring_up(state, progress)
+            info = _start(state, progress)
         except BaseException:
             _stop(state)
             raise
@@ -82,16 +83,16 @@ def up(state: StateDirectory, progress: Progress) -> StackInfo:
         return info
 
 
-def _found_up(state: StateDirectory, progress: Progress) -> StackInfo:
+def _use_running(state: StateDirectory, progress: Progress) -> StackInfo:
     info = state.read()
     if info.sources != sources_digest():
-        raise StackError("the stack that is up runs other code than this: `make down` first")
-    progress("the stack is up already")
+        raise StackError("the running stack was started from different code: run `make down` first")
+    progress("stack is already up")
     return info
 
 
 def sources_digest() -> str:
-    """Tells whether anything has changed that a stack is made from."""
+    """Hash everything that a stack is made from."""
     files = [ROOT / "template.yaml"]
     for folder in ("functions", "layers", "local"):
         files += sorted((ROOT / folder).rglob("*"))
@@ -103,7 +104,7 @@ def sources_digest() -> str:
 
 
 def down(state: StateDirectory) -> None:
-    """Stop everything this stack runs. Nothing to do is fine."""
+    """Stop everything this stack runs. Does nothing when it is down."""
     with state.exclusive():
         _stop(state)
 
@@ -112,7 +113,7 @@ def is_up(state: StateDirectory) -> bool:
     return state.stack_file.exists() and all(Service(state, name).is_running() for name in SERVICES)
 
 
-def _bring_up(state: StateDirectory, progress: Progress) -> StackInfo:
+def _start(state: StateDirectory, progress: Progress) -> StackInfo:
     account = _new_account()
     with _building(state) as build:
         started = [
@@ -123,7 +124,7 @@ def _bring_up(state: StateDirectory, progress: Progress) -> StackInfo:
         aws = emulator.start(state)
         servers = Servers(*map(_url_of, started))
         aws.wait_until_ready()
-        progress("emulator, WeChat simulator, webhook receiver and demo page are up")
+        progress("emulator, WeChat simulator, webhook receiver and demo page started")
         build.wait()
     progress("layer built")
     deploy.deploy(state, aws, _parameters(account, servers.simulator))
@@ -134,7 +135,7 @@ def _bring_up(state: StateDirectory, progress: Progress) -> StackInfo:
     info = _describe(aws, account, outputs, servers)
     _put_secrets(aws, account, outputs)
     _configure_simulator(info, account)
-    progress(f"{len(routes)} routes, secrets and push settings in place")
+    progress(f"{len(routes)} routes, secrets and push settings configured")
     return info
 
 
@@ -159,13 +160,13 @@ def _start_server(state: StateDirectory, name: str, module: str) -> Service:
 
 
 def _url_of(service: Service) -> str:
-    """The address in the JSON line that the server prints once it listens."""
+    """Return the URL in the JSON line that the server prints once it listens."""
 
-    def announced() -> str | None:
+    def read_url() -> str | None:
         first, ended, _rest = service.log.read_text().partition("\n")
         return str(json.loads(first)["url"]) if ended and first.startswith("{") else None
 
-    return service.wait_for(announced, READY_SECONDS)
+    return service.wait_for(read_url, READY_SECONDS)
 
 
 def _new_account() -> WeChatAccount:
@@ -190,8 +191,8 @@ def _parameters(account: WeChatAccount, simulator_url: str) -> dict[str, str]:
 def _describe(
     aws: Emulator, account: WeChatAccount, outputs: dict[str, str], servers: Servers
 ) -> StackInfo:
-    # By path, not by host name: a resolver need not know names below localhost. The stage is
-    # $default, so no segment names it and the signed path has no sign that needs escaping.
+    # By path, not by host name: a resolver may not know names below localhost. The stage is
+    # $default, so it has no path segment and the signed path needs no escaping.
     api_url = f"{aws.url}/_aws/execute-api/{outputs['ApiId']}"
     return StackInfo(
         api_url=api_url,
@@ -232,7 +233,7 @@ def _configure_simulator(info: StackInfo, account: WeChatAccount) -> None:
     }
     answer = requests.put(f"{info.simulator_url}/_sim/config", json=settings, timeout=10)
     if not answer.ok:
-        raise StackError(f"the simulator refused its settings: {answer.status_code}")
+        raise StackError(f"the simulator rejected its settings: {answer.status_code}")
 
 
 def _stop(state: StateDirectory) -> None:
@@ -245,7 +246,7 @@ def _stop(state: StateDirectory) -> None:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let an impatient second Ctrl-C wait until everything is stopped."""
+    """Block a second Ctrl-C until everything is stopped."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
@@ -254,12 +255,12 @@ def _undisturbed() -> Iterator[None]:
 
 
 def print_status(state: StateDirectory) -> int:
-    """Say what runs and where; 1 when the stack is down."""
+    """Print what runs and its URLs. Return 1 when the stack is down."""
     for name in SERVICES:
         running = "running" if Service(state, name).is_running() else "stopped"
         print(f"{name:10} {running:8} {state.log(name)}")
     if not is_up(state):
-        print("the stack is down: `make up` brings it up")
+        print("the stack is down; start it with `make up`")
         return 1
     info = state.read()
     for name in ("api_url", "push_url", "simulator_url", "receiver_url", "page_url"):
@@ -284,22 +285,22 @@ def _up(state: StateDirectory) -> int:
 
 def _down(state: StateDirectory) -> int:
     down(state)
-    print("the stack is down")
+    print("stack stopped")
     return 0
 
 
 COMMANDS: dict[str, tuple[Callable[[StateDirectory], int], str]] = {
-    "up": (_up, "bring the stack up in the background"),
-    "down": (_down, "stop it and forget its state"),
-    "status": (print_status, "what runs, and where"),
-    "logs": (_print_logs, "the last lines of every log"),
+    "up": (_up, "start the stack in the background"),
+    "down": (_down, "stop the stack and delete its state"),
+    "status": (print_status, "show what runs, and its URLs"),
+    "logs": (_print_logs, "show the last lines of every log"),
 }
 
 
-def reporting(state: StateDirectory, command: Callable[[StateDirectory], int]) -> int:
-    """Run `command`; a failure's reason is the last line. Returns the exit status.
+def run_command(state: StateDirectory, command: Callable[[StateDirectory], int]) -> int:
+    """Run `command`, print the reason of a failure, and return the exit status.
 
-    SIGTERM and SIGHUP end it like Ctrl-C, so that whatever it started is cleaned up.
+    SIGTERM and SIGHUP interrupt it like Ctrl-C, so that everything it started is cleaned up.
     """
     for number in STOP_SIGNALS:
         signal.signal(number, signal.default_int_handler)
@@ -322,7 +323,7 @@ def main(arguments: Sequence[str]) -> int:
     for name, (_run, summary) in COMMANDS.items():
         commands.add_parser(name, help=summary)
     command, _summary = COMMANDS[parser.parse_args(arguments).command]
-    return reporting(StateDirectory.from_environment(), command)
+    return run_command(StateDirectory.from_environment(), command)
 
 
 if __name__ == "__main__":

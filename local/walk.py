@@ -1,9 +1,8 @@
-"""One conversation, end to end, before your eyes: buyer → merchant's system → buyer's phone.
+"""Play one conversation end to end: buyer → merchant's system → buyer's phone.
 
     python -m local.walk [--once]
 
-Brings the stack up when it is down, and takes down again what it brought up: at Ctrl-C, or right
-after the walk with --once.
+Starts the stack if it is down, and stops it again at Ctrl-C, or right after the walk with --once.
 """
 
 import argparse
@@ -42,7 +41,7 @@ ANSWER = "亲，L 码有货，今天下单今天发出 🎁"
 
 
 class StepError(Exception):
-    """A step saw something else than promised."""
+    """A step did not see what was expected."""
 
 
 FAILURES = (StepError, NothingFoundError, PushRefusedError, requests.RequestException)
@@ -50,10 +49,10 @@ FAILURES = (StepError, NothingFoundError, PushRefusedError, requests.RequestExce
 
 @dataclass(slots=True)
 class Walk:
-    """The steps, in order, and what one step leaves for the next."""
+    """The steps in order, and the values that one step leaves for the next."""
 
     info: StackInfo
-    tell: Callable[[str], None]
+    report: Callable[[str], None]
     business_id: str = ""
     location: str = ""
     hook: str = field(default_factory=lambda: f"shop-{secrets.token_hex(4)}")
@@ -61,7 +60,11 @@ class Walk:
     nickname: str = "山茶外套旗舰店"
 
     def run(self) -> None:
-        """All steps. Raises StackError at the first that fails, saying which and why."""
+        """Run all steps.
+
+        Raises:
+            StackError: a step failed; the message says which and why.
+        """
         steps: tuple[tuple[str, Callable[[], str]], ...] = (
             ("verify the push URL", self._verify_url),
             ("register a merchant", self._register),
@@ -69,8 +72,8 @@ class Walk:
             ("enter a conversation", self._enter),
             ("push an encrypted XML text", self._ask_in_xml),
             ("push an encrypted JSON text", self._ask_in_json),
-            ("answer over the API", self._answer),
-            ("show the answer on the phone", self._show),
+            ("reply over the API", self._answer),
+            ("show the reply on the phone", self._show),
             ("read the status", self._settle),
             ("refuse a wrong signature", self._refuse_wrong_signature),
             ("refuse a broken body", self._refuse_broken_body),
@@ -79,7 +82,7 @@ class Walk:
         )
         for name, step in steps:
             try:
-                self.tell(step())
+                self.report(step())
             except FAILURES as error:
                 raise StackError(f"step “{name}”: {error}") from None
 
@@ -97,8 +100,8 @@ class Walk:
 
     def _verify_url(self) -> str:
         if not self._buyer.verify_url():
-            raise StepError("the echo was not what WeChat expects")
-        return "WeChat has verified the push URL"
+            raise StepError("the echo is not what WeChat expects")
+        return "WeChat verified the push URL"
 
     def _register(self) -> str:
         account_name = f"shop_{secrets.token_hex(4)}"
@@ -112,12 +115,12 @@ class Walk:
         path = f"/merchants/{self.business_id}/subscriptions"
         subscription = _expect(self._api.post(path, {"target": target}), 201)
         self._merchant.configure(self.hook, secret=subscription["secret"])
-        return "the merchant's webhook subscribed; its secret was shown once"
+        return "merchant's webhook subscribed; its secret is shown only once"
 
     def _enter(self) -> str:
         self._buyer.enter(self.openid, self.business_id, mode="secure", format="xml")
         event = self._receive("wechat.kf.session.entered")
-        return f"buyer {self.openid} entered; webhook told: {event['type']}"
+        return f"buyer {self.openid} entered; webhook received {event['type']}"
 
     def _ask_in_xml(self) -> str:
         return self._ask(QUESTION_XML, "xml")
@@ -133,9 +136,9 @@ class Walk:
         return f"「{text}」 as encrypted {form.upper()}; webhook verified {took:.1f} s later"
 
     def _receive(self, event_type: str, text: str | None = None) -> dict[str, Any]:
-        """The event the webhook got, its signature verified by `standardwebhooks`."""
+        """Wait for the event at the webhook, its signature verified by `standardwebhooks`."""
 
-        def arrived() -> dict[str, Any] | None:
+        def find_event() -> dict[str, Any] | None:
             for request in self._merchant.received(self.hook):
                 if not request["verified"]:
                     raise StepError("the webhook's signature does not verify")
@@ -144,7 +147,7 @@ class Walk:
                     return event
             return None
 
-        return wait_until(arrived, PATIENCE_SECONDS, f"{event_type} at the webhook")
+        return wait_until(find_event, PATIENCE_SECONDS, f"{event_type} at the webhook")
 
     def _answer(self) -> str:
         body = {"openid": self.openid, "message": {"type": "text", "text": ANSWER}}
@@ -152,53 +155,51 @@ class Walk:
         response = self._api.post(f"/merchants/{self.business_id}/messages", body, key)
         message = _expect(response, 202)
         self.location = response.headers["Location"]
-        return f"answer accepted (SigV4, 202): message {message['message_id']}"
+        return f"reply accepted (SigV4, 202): message {message['message_id']}"
 
     def _show(self) -> str:
-        def shown() -> dict[str, Any] | None:
+        def find_message() -> dict[str, Any] | None:
             phone = self._buyer.messages(self.openid)
             return next((message for message in phone if message["text"] == ANSWER), None)
 
-        message = wait_until(shown, PATIENCE_SECONDS, "answer on the buyer's phone")
+        message = wait_until(find_message, PATIENCE_SECONDS, "reply on the buyer's phone")
         if message["nickname"] != self.nickname:
             raise StepError(f"the phone shows it under {message['nickname']}")
         return f"the buyer's phone shows 「{ANSWER}」 from {message['nickname']}"
 
     def _settle(self) -> str:
-        def settled() -> dict[str, Any] | None:
+        def read_settled() -> dict[str, Any] | None:
             message = _expect(self._api.get(self.location), 200)
             return message if message["status"] in ("sent", "failed", "unknown") else None
 
-        status = wait_until(settled, PATIENCE_SECONDS, "settled status")["status"]
+        status = wait_until(read_settled, PATIENCE_SECONDS, "settled status")["status"]
         if status != "sent":
             raise StepError(f"the status is {status}")
         return "status: sent"
 
     def _refuse_wrong_signature(self) -> str:
         body = json.dumps({"ToUserName": "gh_forged", "Encrypt": "QUFBQUFBQUFBQUFBQUFBQQ=="})
-        return f"a push with a wrong signature: {self._push(body.encode())}, nothing queued"
+        return f"push with a wrong signature: {self._push(body.encode())}, nothing queued"
 
     def _refuse_broken_body(self) -> str:
-        return (
-            f"a push with a broken body: {self._push(b'<xml><Encrypt><![CDATA[')}, nothing queued"
-        )
+        return f"push with a broken body: {self._push(b'<xml><Encrypt><![CDATA[')}, nothing queued"
 
     def _push(self, body: bytes) -> int:
-        """The status of a refused push, after making sure that no event came of it."""
-        before = self._pushed_events()
+        """Send a bad push, check that it produces no event, and return its status."""
+        before = self._count_pushed_events()
         query = {"timestamp": str(int(time.time())), "nonce": "1", "encrypt_type": "aes"}
         query |= {"signature": "0" * 40, "msg_signature": "0" * 40, "openid": self.openid}
         response = requests.post(self.info.push_url, params=query, data=body, timeout=10)
         if response.status_code not in (400, 403) or "Traceback" in response.text:
             raise StepError(f"answered {response.status_code}: {response.text[:200]}")
-        # A conversation keeps its order: an event of the refused push would come before this one.
+        # Order is kept: an event of the refused push would arrive before this one.
         self._ask(f"还在吗？{secrets.token_hex(4)}", "xml")
-        if self._pushed_events() != before + 1:
-            raise StepError("an event came of it")
+        if self._count_pushed_events() != before + 1:
+            raise StepError("it produced an event")
         return response.status_code
 
-    def _pushed_events(self) -> int:
-        """How many events of pushes the webhook has; outcomes of sends may still be coming in."""
+    def _count_pushed_events(self) -> int:
+        """Count the webhook's events of pushes; outcomes of sends may still arrive."""
         events = [json.loads(one["body"]) for one in self._merchant.received(self.hook)]
         return sum(not event["type"].endswith(OUTCOMES) for event in events)
 
@@ -207,7 +208,7 @@ class Walk:
         response = requests.get(url, timeout=10)
         if response.status_code != 403:
             raise StepError(f"answered {response.status_code}")
-        return "an unsigned API call: 403"
+        return "unsigned API call: 403"
 
     def _explain_bad_body(self) -> str:
         response = self._api.post(
@@ -217,7 +218,7 @@ class Walk:
         media_type = response.headers["Content-Type"]
         if media_type != "application/problem+json" or problem.get("field") != "message":
             raise StepError(f"answered {media_type}: {problem}")
-        return f"a bad API body: 400, problem JSON naming the field “{problem['field']}”"
+        return f"invalid API body: 400, problem JSON naming the field “{problem['field']}”"
 
 
 def _expect(response: requests.Response, status: int) -> dict[str, Any]:
@@ -232,7 +233,7 @@ def _says(event: dict[str, Any], text: str) -> bool:
 
 
 def _icon() -> str:
-    """A camellia-red square of 64 × 64 pixels as a PNG, in base64."""
+    """Return a red square of 64 × 64 pixels as a PNG in base64."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return (
@@ -248,21 +249,21 @@ def _icon() -> str:
 
 def _run(state: StateDirectory, *, once: bool) -> int:
     progress = Progress()
-    found_up = stack.is_up(state)
+    was_up = stack.is_up(state)
     info = stack.up(state, progress)
     try:
         Walk(info, progress).run()
         if not once:
             stack.print_status(state)
-            print(f"the demo page: {info.page_url}")
-            print("the stack stays up until Ctrl-C", flush=True)
+            print(f"demo page: {info.page_url}")
+            print("the stack runs until you press Ctrl-C", flush=True)
             _wait_while_up(state)
     except StackError:
         if stack.is_up(state):
-            function_logs.save(state, info)  # what explains the failure goes down with the stack
+            function_logs.save(state, info)  # they would be lost with the stack
         raise
     finally:
-        if not found_up:
+        if not was_up:
             stack.down(state)
     return 0
 
@@ -273,7 +274,7 @@ def _wait_while_up(state: StateDirectory) -> None:
             time.sleep(1)
     except KeyboardInterrupt:
         return
-    raise StackError("a part of the stack has ended")
+    raise StackError("a part of the stack has stopped")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -283,7 +284,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--once", action="store_true", help="end after the walk")
     once: bool = parser.parse_args(arguments).once
     command = partial(_run, once=once)
-    return stack.reporting(StateDirectory.from_environment(), command)
+    return stack.run_command(StateDirectory.from_environment(), command)
 
 
 if __name__ == "__main__":

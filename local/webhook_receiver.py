@@ -1,14 +1,14 @@
-"""A merchant's system: receives webhooks, verifies them, and behaves as badly as a test asks.
+"""A merchant's system: receives and verifies webhooks, and fails when a test asks it to.
 
     POST   /hooks/{name}  a webhook; verified with the public `standardwebhooks` library
-    PUT    /hooks/{name}  how to answer, as JSON; all fields optional:
+    PUT    /hooks/{name}  how to respond, as JSON; all fields optional:
                           secret, status (204), headers, delay_seconds, times
     GET    /received      every request so far, oldest first; ?hook=name for one hook's
-    DELETE /received      forget them
-    GET    /events        requests as they come in (Server-Sent Events), without their headers
+    DELETE /received      delete them
+    GET    /events        requests as they arrive (Server-Sent Events), without their headers
 
-A hook without a known secret, or a signature that does not fit, is answered 401 and recorded with
-`verified: false`. `times` limits a setting to the next n requests; after them the hook answers 204.
+A hook without a known secret, or an invalid signature, returns 401 and is recorded with
+`verified: false`. `times` limits a setting to the next n requests; after them the hook returns 204.
 
     python -m local.webhook_receiver --port 0    prints {"url": "http://127.0.0.1:…"}
 """
@@ -26,13 +26,13 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 RECEIVED_LIMIT = 10_000
 WATCHED_LIMIT = 1_000
-"""Requests kept for a watcher that is slow to read; it misses those beyond."""
+"""Requests kept for a watcher that reads slowly; it misses any beyond."""
 HEARTBEAT_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """How a hook answers, and how many more times it does so (None: always)."""
+    """How a hook responds, and how many more times (None: always)."""
 
     secret: str | None = field(default=None, repr=False)
     status: int = 204
@@ -43,7 +43,7 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request as it came in. `answered` is the status it was given; `at` is Unix time."""
+    """One request as received. `answered` is the status returned; `at` is Unix time."""
 
     hook: str
     verified: bool
@@ -54,7 +54,7 @@ class Received:
 
 
 class Receiver:
-    """The hooks and what came in; one per process."""
+    """The hooks and the requests received; one per process."""
 
     def __init__(self) -> None:
         self._behaviours: dict[str, Behaviour] = {}

@@ -1,4 +1,4 @@
-"""What happens in the stack, as it happens: WeChat, the webhooks, the queues, in one stream."""
+"""One live stream of what happens in the stack: WeChat, the webhooks and the queues."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from tools.stack.state import StackInfo
 Event = Mapping[str, Any]
 
 WATCHER_LIMIT = 2_000
-"""Events kept for a page that is slow to read; it misses those beyond."""
+"""Events kept for a page that reads slowly; it misses any beyond."""
 RETRY_SECONDS = 1.0
 QUEUE_SECONDS = 1.0
 LONGEST_LINE = 2**20
@@ -24,7 +24,7 @@ QUEUES = {
     "deliveries": "DeliveriesQueueUrl",
     "outbound": "OutboundQueueUrl",
 }
-"""Our names of the queues on the way, and the stack's outputs that locate them."""
+"""Queue names shown on the page, and the stack outputs with their URLs."""
 _COUNTS = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -33,14 +33,14 @@ _COUNTS = (
 
 
 class Feed:
-    """Fans out to every open page. Each event names its origin under `from`."""
+    """Publishes events to every open page. Each event names its origin under `from`."""
 
     def __init__(self) -> None:
         self._watchers: set[asyncio.Queue[Event]] = set()
 
     @contextmanager
     def watch(self) -> Iterator[asyncio.Queue[Event]]:
-        """A queue of all events from now on."""
+        """Subscribe to all events from now on."""
         queue: asyncio.Queue[Event] = asyncio.Queue(WATCHER_LIMIT)
         self._watchers.add(queue)
         try:
@@ -54,17 +54,17 @@ class Feed:
                 watcher.put_nowait({"from": origin, **event})
 
     async def follow(self, session: aiohttp.ClientSession, origin: str, url: str) -> None:
-        """Pass on a stream of Server-Sent Events for ever; lost connections are taken up again."""
+        """Forward a stream of Server-Sent Events until cancelled; reconnect when it breaks."""
         while True:
             try:
                 async for event in _server_sent(session, url):
                     self.publish(origin, event)
             except (aiohttp.ClientError, OSError, ValueError):
-                pass  # the other side is away for the moment, or its line was not an event
+                pass  # the server is not reachable right now, or the line was not an event
             await asyncio.sleep(RETRY_SECONDS)
 
     async def follow_queues(self, stack: StackInfo) -> None:
-        """Tell how many messages wait in each queue, whenever that changes and somebody watches."""
+        """Publish the number of waiting messages per queue when it changes and a page is open."""
         count = _counter(stack)
         known: dict[str, int] = {}
         while True:

@@ -1,4 +1,4 @@
-"""Icons for the demo shops: rosettes, drawn by a formula and written as PNG."""
+"""Icons for the demo shops: rosettes drawn by a formula and encoded as PNG."""
 
 import math
 import struct
@@ -10,7 +10,7 @@ Colour = tuple[int, int, int]
 
 SIDE = 120
 _SAMPLES = 3
-"""Samples per pixel and direction: their mean makes smooth edges."""
+"""Samples per pixel and direction, averaged for smooth edges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Rosette:
     heart: Colour
 
     def colour_at(self, x: float, y: float) -> Colour:
-        """The colour at a point of the square from -1 to 1."""
+        """Return the colour at a point of the square from -1 to 1."""
         radius, angle = math.hypot(x, y), math.atan2(x, y)
         if radius < 0.2:
             return self.heart
@@ -35,7 +35,7 @@ class Rosette:
 
 
 def png(rosette: Rosette) -> bytes:
-    """The rosette as a PNG of `SIDE` × `SIDE` pixels."""
+    """Encode the rosette as a PNG of `SIDE` × `SIDE` pixels."""
     rows = (b"\0" + b"".join(_pixel(rosette, x, y) for x in range(SIDE)) for y in range(SIDE))
     header = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows))), (b"IEND", b""))

@@ -1,15 +1,15 @@
-"""The demo page's server: it holds the credentials, so that the browser need not.
+"""Server of the demo page. It holds the credentials, so that the browser does not need them.
 
-    /                  the page; /static/… what belongs to it
+    /                  the page; its files are under /static/
     /api/{path}        the deployed API, signed with SigV4 on the way
     /wechat/{path}     the simulator's control API (`/_sim/{path}`): the buyers' phones
-    /live              everything as it happens (Server-Sent Events)
-    /demo              GET: which app, and the switches
+    /live              all events in real time (Server-Sent Events)
+    /demo              GET: the AppID and the switches
     /demo/shops        POST: open the two demo shops
     /demo/switches     PUT: turn faults on and off
 
-It listens on the loopback address only, and answers nobody but its own page: a request under
-another host name (DNS rebinding) or from another site's page is refused.
+It listens on the loopback address only and serves only its own page: requests under another host
+name (DNS rebinding) or from another site's page are refused.
 
     python -m local.page --port 0    prints {"url": "http://127.0.0.1:…"}; LOCAL_DIR names the stack
 """
@@ -55,7 +55,7 @@ UNREACHABLE: Final = (requests.RequestException, aiohttp.ClientError, OSError)
 
 
 class PageServer:
-    """The handlers. The stack may come up later than its page: until then they answer 503."""
+    """The handlers. They return 503 until the stack is up, which may start after the page."""
 
     def __init__(self, state: StateDirectory) -> None:
         self._state = state
@@ -65,7 +65,7 @@ class PageServer:
         self._known: tuple[StackInfo, Switches] | None = None
 
     def application(self) -> web.Application:
-        application = web.Application(client_max_size=MAX_BODY, middlewares=[_guarded, _explained])
+        application = web.Application(client_max_size=MAX_BODY, middlewares=[_guard, _explain])
         application.add_routes(
             [
                 web.get("/", _index),
@@ -115,13 +115,13 @@ class PageServer:
         return self._known
 
     async def _api(self, request: web.Request) -> web.Response:
-        """Through a thread: the signing client is the one that everything else here uses."""
+        """Forward to the API, in a thread because the shared signing client is synchronous."""
         answer = await asyncio.to_thread(
             ApiClient.of(self._stack).request,
             request.method,
             request.raw_path.removeprefix("/api"),
             body=await request.read(),
-            headers=_passed(request),
+            headers=_pick_headers(request),
         )
         headers = {
             name: answer.headers[name] for name in PASSED_RESPONSE_HEADERS if name in answer.headers
@@ -134,7 +134,7 @@ class PageServer:
             request.method,
             f"{self._stack.simulator_url}/_sim{path}",
             data=await request.read(),
-            headers=_passed(request),
+            headers=_pick_headers(request),
         ) as answer:
             headers = {"Content-Type": answer.headers.get("Content-Type", "application/json")}
             return web.Response(status=answer.status, body=await answer.read(), headers=headers)
@@ -168,10 +168,10 @@ class PageServer:
 
 
 @web.middleware
-async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what does not come from our own page, and protect what goes to it."""
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse requests that do not come from our page; add security headers to responses."""
     if not _is_own(request):
-        return _problem(403, "foreign_page", "this server answers its own page only")
+        return _problem(403, "foreign_page", "this server serves only its own page")
     response = await handler(request)
     if not response.prepared:
         response.headers.update(SAFETY_HEADERS)
@@ -179,8 +179,8 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 @web.middleware
-async def _explained(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Failures as problem documents, like those of the API."""
+async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Convert failures to problem documents like the API's."""
     try:
         return await handler(request)
     except StackError as error:
@@ -190,7 +190,7 @@ async def _explained(request: web.Request, handler: Handler) -> web.StreamRespon
     except ShopError as error:
         return _problem(502, "shop_not_opened", str(error))
     except UNREACHABLE as error:
-        return _problem(502, "unreachable", f"no answer from the stack: {type(error).__name__}")
+        return _problem(502, "unreachable", f"the stack did not respond: {type(error).__name__}")
 
 
 def _is_own(request: web.Request) -> bool:
@@ -199,12 +199,12 @@ def _is_own(request: web.Request) -> bool:
         return False
     if request.headers.get("Origin", f"http://{request.host}") != f"http://{request.host}":
         return False
-    # A link from anywhere may open the page itself, and nothing else.
+    # A link from another site may open the page itself and nothing else.
     site = request.headers.get("Sec-Fetch-Site", "none")
     return site in ("same-origin", "none") or (request.path == "/" and request.method == "GET")
 
 
-def _passed(request: web.Request) -> dict[str, str]:
+def _pick_headers(request: web.Request) -> dict[str, str]:
     return {
         name: request.headers[name] for name in PASSED_REQUEST_HEADERS if name in request.headers
     }
@@ -240,12 +240,12 @@ async def _serve(port: int) -> None:
     try:
         await web.TCPSite(runner, "127.0.0.1", port).start()
         print(json.dumps({"url": f"http://127.0.0.1:{runner.addresses[0][1]}"}), flush=True)
-        await _told_to_end()
+        await _wait_for_signal()
     finally:
         await runner.cleanup()
 
 
-async def _told_to_end() -> None:
+async def _wait_for_signal() -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)

@@ -1,4 +1,4 @@
-"""Two shops to try the stack with, registered and subscribed through its API like any other."""
+"""Two demo shops, registered and subscribed through the API like any other."""
 
 import base64
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from tools.stack.state import StackInfo
 
 
 class ShopError(Exception):
-    """The API did not take a shop; the message says why."""
+    """The API refused a shop; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoShop:
-    """`external_id` makes registering idempotent, and names the shop's webhook."""
+    """A shop to register. `external_id` makes it idempotent and names the shop's webhook."""
 
     external_id: str
     nickname: str
@@ -39,9 +39,10 @@ DEMO_SHOPS = (
 
 
 def open_demo_shops(stack: StackInfo) -> None:
-    """Register and subscribe both; those that are there already stay as they are.
+    """Register and subscribe both shops; existing ones stay unchanged.
 
-    Raises ShopError.
+    Raises:
+        ShopError: the API refused.
     """
     api, receiver = ApiClient.of(stack), ReceiverClient(stack.receiver_url)
     for shop in DEMO_SHOPS:
@@ -49,7 +50,11 @@ def open_demo_shops(stack: StackInfo) -> None:
 
 
 def webhook_names(stack: StackInfo) -> list[str]:
-    """The hooks of our receiver that merchants are subscribed with. Raises ShopError."""
+    """List the receiver's hooks that merchants are subscribed with.
+
+    Raises:
+        ShopError: the API refused.
+    """
     api, receiver = ApiClient.of(stack), ReceiverClient(stack.receiver_url)
     prefix = receiver.hook("")
     urls = [
@@ -86,6 +91,6 @@ def _webhook_urls(api: ApiClient, business_id: str) -> list[str]:
 
 def _document(response: requests.Response) -> dict[str, Any]:
     if not response.ok:
-        raise ShopError(f"the API answered {response.status_code}: {response.text[:200]}")
+        raise ShopError(f"the API returned {response.status_code}: {response.text[:200]}")
     document: dict[str, Any] = response.json()
     return document

@@ -1,4 +1,4 @@
-"""The switches of the demo page: what goes wrong at WeChat, and whether subscribers are down."""
+"""Fault switches of the demo page: faults of WeChat, and subscribers that are down."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from tools.stack.clients import ReceiverClient, SimulatorClient
 from tools.stack.state import StackInfo
 
 SENDS = "/cgi-bin/message/custom/"
-"""Where the faults strike: sending and typing, not tokens or uploads."""
+"""Calls that the faults affect: sending and typing, not tokens or uploads."""
 WECHAT_FAULTS = {"busy": "busy", "slow": "slow:3000", "cut": "cut_after"}
 """Switch → the simulator's fault."""
 SUBSCRIBER_DOWN = "subscriber_down"
@@ -18,12 +18,12 @@ DOWN_STATUS = 503
 
 
 class UnknownSwitchError(ValueError):
-    """There is no such switch, or its position is not true or false."""
+    """The switch does not exist, or its value is not true or false."""
 
 
 @dataclass(slots=True)
 class Switches:
-    """All switches of one stack; the page's server is the only one who turns them."""
+    """All switches of one stack; only the page's server changes them."""
 
     stack: StackInfo
     _on: dict[str, bool] = field(
@@ -36,7 +36,11 @@ class Switches:
         return dict(self._on)
 
     async def turn(self, wanted: Mapping[str, Any]) -> None:
-        """Turn the named switches. Raises UnknownSwitchError."""
+        """Set the named switches.
+
+        Raises:
+            UnknownSwitchError: a name or value is not valid.
+        """
         if not all(name in self._on and isinstance(on, bool) for name, on in wanted.items()):
             raise UnknownSwitchError(f"switches are {', '.join(self._on)}; true or false")
         async with self._turning:

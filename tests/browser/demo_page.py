@@ -1,4 +1,4 @@
-"""The demo page as the tests see it: by what a visitor can see and name, not by its insides."""
+"""Page object of the demo page, by what a visitor can see and name."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,7 +75,7 @@ class DemoPage:
         return self.page.locator("#traces > .trace").first
 
     def contact(self, shop: str = "Yunling") -> None:
-        """The buyer opens a shop's conversation, and the desk hears of it."""
+        """Open a shop's conversation as the buyer, and wait until the desk shows it."""
         self.shops.filter(has_text=shop).click()
         expect(self.shop_sees).to_contain_text("opened the conversation")
 

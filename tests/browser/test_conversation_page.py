@@ -17,10 +17,10 @@ def test_a_conversation_goes_both_ways(page: DemoPage) -> None:
     # Then each sees the other's words, and the shop sees that its answer was sent
     expect(page.buyer_sees).to_contain_text("Yes, since this morning")
     expect(answer).to_contain_text("Sent")
-    expect(page.phone.locator("#window")).to_contain_text("may still send 4 of 5")
+    expect(page.phone.locator("#window")).to_contain_text("can still send 4 of 5")
 
 
-def test_the_way_of_both_messages_is_shown_with_times(page: DemoPage) -> None:
+def test_the_path_of_both_messages_is_shown_with_times(page: DemoPage) -> None:
     page.contact()
     page.say("Which way?")
     question = page.last_trace
@@ -69,7 +69,7 @@ def test_an_answer_beyond_the_window_fails_and_says_why(page: DemoPage) -> None:
     page.contact("Qinghe")
     for text in ("first", "second"):
         expect(page.answer(text)).to_contain_text("Sent")
-    expect(page.phone.locator("#window")).to_contain_text("may not send now")
+    expect(page.phone.locator("#window")).to_contain_text("cannot send now")
 
     # When the shop sends a third
     third = page.answer("third")
@@ -95,7 +95,7 @@ def test_the_conversation_is_still_there_after_a_reload(page: DemoPage) -> None:
     expect(page.buyer_sees.locator(".bubble")).to_have_text(["Do you remember me?", "Of course"])
 
 
-def test_several_buyers_are_told_apart(page: DemoPage) -> None:
+def test_several_buyers_are_kept_apart(page: DemoPage) -> None:
     page.contact()
     page.say("I am the first")
     expect(page.shop_sees).to_contain_text("I am the first")

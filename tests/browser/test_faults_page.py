@@ -9,7 +9,7 @@ def test_a_line_cut_after_sending_is_unknown_and_resent_only_on_request(page: De
     page.contact()
     page.say("Are you there?")
     expect(page.shop_sees).to_contain_text("Are you there?")
-    page.turn("The line is cut after sending")
+    page.turn("The connection breaks after sending")
 
     answer = page.answer("Yes, here")
 
@@ -17,7 +17,7 @@ def test_a_line_cut_after_sending_is_unknown_and_resent_only_on_request(page: De
     expect(page.buyer_sees.get_by_text("Yes, here", exact=True)).to_have_count(1)
     expect(page.last_trace.locator(".hop.doubt")).to_have_count(2)
 
-    page.turn("The line is cut after sending")
+    page.turn("The connection breaks after sending")
     answer.get_by_role("button", name="Send again").click()
     expect(answer).to_contain_text("Sent")
     expect(page.buyer_sees.get_by_text("Yes, here", exact=True)).to_have_count(2)
@@ -49,8 +49,8 @@ def test_a_slow_wechat_only_takes_longer(page: DemoPage) -> None:
 
 def test_a_subscriber_that_is_down_gets_everything_later_in_order(page: DemoPage) -> None:
     page.contact()
-    page.turn("The shop’s system is down")
-    expect(page.page.get_by_role("switch", name="The shop’s system is down")).to_be_checked()
+    page.turn("The merchant’s system is down")
+    expect(page.page.get_by_role("switch", name="The merchant’s system is down")).to_be_checked()
 
     page.say("one")
     expect(page.last_trace).to_contain_text("answered 503, will try again")
@@ -58,15 +58,15 @@ def test_a_subscriber_that_is_down_gets_everything_later_in_order(page: DemoPage
     expect(page.last_trace).to_contain_text("two")
     expect(page.shop_sees.locator(".bubble")).to_have_count(0)
 
-    page.turn("The shop’s system is down")
+    page.turn("The merchant’s system is down")
     expect(page.shop_sees.locator(".bubble")).to_have_text(["one", "two"])
 
 
 def test_a_killed_token_is_renewed_and_the_answer_sent(page: DemoPage) -> None:
     page.contact()
 
-    page.page.get_by_role("button", name="Kill the access token").click()
-    expect(page.page.get_by_text("Killed. The next call will notice.")).to_be_visible()
+    page.page.get_by_role("button", name="Invalidate the access token").click()
+    expect(page.page.get_by_text("Invalidated. The next call will refresh it.")).to_be_visible()
     answer = page.answer("With a new token")
 
     expect(answer).to_contain_text("Sent")

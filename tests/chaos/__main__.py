@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.in_process:
         return _told(options, run)
     state = StateDirectory(ROOT / options.stack)
-    return stack.reporting(state, lambda _state: _told(options, run))
+    return stack.run_command(state, lambda _state: _told(options, run))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,4 +5,4 @@ from tools.stack.state import StackInfo
 
 
 def test_a_buyer_asks_and_the_merchants_answer_reaches_the_phone(stack: StackInfo) -> None:
-    Walk(stack, tell=print).run()
+    Walk(stack, report=print).run()

@@ -1,6 +1,6 @@
-// Calls to the page's server, which passes them on to the deployed API and to the simulator.
+// Calls to the page's server, which forwards them to the deployed API and the simulator.
 
-/** A refusal, with the stable `code` of its problem document. */
+/** An error response, with the stable `code` of its problem document. */
 export class Refusal extends Error {
   constructor(status, problem) {
     super(problem.detail || problem.error || `HTTP ${status}`);
@@ -26,7 +26,7 @@ async function call(method, path, { body, headers = {}, raw } = {}) {
   return document;
 }
 
-/** The deployed API, as the platform's own back end would use it. */
+/** The deployed API, used as the platform's own back end would. */
 export const platform = {
   merchants: () => call("GET", "/api/merchants?limit=100"),
   conversations: (shop) => call("GET", `/api/merchants/${shop}/conversations?limit=50`),
@@ -46,7 +46,7 @@ export const platform = {
     call("POST", "/api/media", { raw: picture, headers: { "Content-Type": picture.type } }),
 };
 
-/** WeChat as the simulator plays it: what a buyer does, and sees. */
+/** Simulated WeChat: what a buyer does and sees. */
 export const wechat = {
   phone: (openid) => call("GET", `/wechat/buyers/${openid}/phone`),
   act: (openid, action, body) => call("POST", `/wechat/buyers/${openid}/${action}`, { body }),
@@ -61,7 +61,7 @@ export const demo = {
   turn: (switches) => call("PUT", "/demo/switches", { body: switches }),
 };
 
-/** Everything as it happens. `opened` is called at the start and after every interruption. */
+/** Follow all events. `opened` is called at the start and after every reconnection. */
 export function live({ opened, lost, happened }) {
   const stream = new EventSource("/live");
   stream.addEventListener("open", opened);

@@ -1,4 +1,4 @@
-// Who wants to know hears of it: happenings in the stack, and choices made on the page.
+// Event bus of the page: events of the stack and choices made on the page.
 
 const listeners = new Map();
 

@@ -1,4 +1,4 @@
-// The shop's desk: what the webhooks bring, and answers through the API.
+// The merchant's desk: shows events from the webhooks, replies through the API.
 
 import { platform, Refusal } from "./api.js";
 import { emit, on } from "./bus.js";
@@ -22,7 +22,7 @@ const state = {
   shop: null,
   cases: new Map(), // "shop openid" → case
   chosen: new Map(), // shop → openid
-  missing: new Set(), // what this stack has no route for
+  missing: new Set(), // features that this stack has no route for
   outcomes: new Map(), // message id → outcome that came before its message was known
   typingUntil: 0,
 };
@@ -78,7 +78,7 @@ async function chooseBuyer(shop, openid) {
   await loadTranscript(chosen);
 }
 
-/** Everything that may have been missed. */
+/** Load everything that may have been missed. */
 export async function refresh() {
   if (state.shop) await loadConversations(state.shop);
   if (current()) await loadTranscript(current());
@@ -99,7 +99,7 @@ async function loadTranscript(chosen) {
   let before = 0;
   for (const item of (page?.items ?? []).toReversed()) {
     const known = sentEntry(chosen, item.id) ?? chosen.entries.get(item.id);
-    before = known?.at ?? Math.max(before + 1, Date.parse(item.at)); // WeChat tells whole seconds
+    before = known?.at ?? Math.max(before + 1, Date.parse(item.at)); // WeChat's times are whole seconds
     if (known) continue;
     const entry = { id: item.id, at: before, ...shape(item.message ?? {}) };
     if (item.direction === "received") {
@@ -119,7 +119,7 @@ async function refreshWindow(one) {
   render();
 }
 
-/** The answer of a route, or null when this stack does not have it (yet). */
+/** Return the response of a route, or null when this stack does not have it. */
 async function ifThere(what, request) {
   try {
     return await request();
@@ -130,7 +130,7 @@ async function ifThere(what, request) {
   }
 }
 
-/** One of our answers by the API's id; its own id is the key it was handed over with. */
+/** Find one of our replies by the API's id; its own id is its idempotency key. */
 function sentEntry(one, messageId) {
   return [...one.entries.values()].find((entry) => entry.messageId === messageId);
 }
@@ -212,7 +212,7 @@ async function replyPicture() {
 }
 
 async function reply(one, message) {
-  const id = crypto.randomUUID(); // also the key that makes handing it over twice harmless
+  const id = crypto.randomUUID(); // also the key that makes submitting it twice harmless
   const at = Math.max(Date.now(), one.at + 1);
   put(one, { id, own: true, at, status: "submitting", ...shape(message) });
   emit("answer-started", { id, shop: one.shop, openid: one.openid, ...shape(message) });
@@ -249,7 +249,7 @@ async function retry(one, id) {
   render();
 }
 
-/** Outcomes come by webhook; what happens on the way, and while that is down, must be asked for. */
+/** Poll until settled: webhooks bring outcomes only, and nothing while they are down. */
 async function watch(one, id) {
   const entry = one.entries.get(id);
   if (entry.watched) return;
@@ -270,15 +270,15 @@ async function type() {
   const typing = $("reply-text").value !== "";
   if (typing === Date.now() < state.typingUntil) return;
   state.typingUntil = typing ? Date.now() + TYPING_EVERY : 0;
-  let told = "";
+  let text = "";
   try {
     const { result } = await platform.typing(one.shop, one.openid, typing ? "typing" : "cancel");
-    if (typing) told = t(`typing-${result}`);
+    if (typing) text = t(`typing-${result}`);
   } catch (error) {
     if (error instanceof Refusal && error.noSuchRoute) state.missing.add("desk-typing");
-    else told = t("typing-failed", { reason: error.message });
+    else text = t("typing-failed", { reason: error.message });
   }
-  $("desk-typing").textContent = $("reply-text").value ? told : "";
+  $("desk-typing").textContent = $("reply-text").value ? text : "";
   renderNote();
 }
 
@@ -286,7 +286,7 @@ function announce(text) {
   $("announcer").textContent = text;
 }
 
-/** The API's message as `messages.js` shows it. */
+/** Convert the API's message for `messages.js`. */
 function shape(message) {
   const picture = message.media_id ?? message.thumb_media_id;
   return {
@@ -298,7 +298,7 @@ function shape(message) {
   };
 }
 
-// What is seen
+// Rendering
 
 function render() {
   renderShops();

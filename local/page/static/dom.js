@@ -1,4 +1,4 @@
-// The two things a page without a framework needs: making elements, and keeping lists of them.
+// Helpers for a page without a framework: create elements and keep lists in sync.
 
 /** An element with properties (`class`, `on…`, `data-…`, `aria-…`, anything else) and children. */
 export function h(tag, properties = {}, ...children) {

@@ -1,4 +1,4 @@
-// The page's two languages. What is `data-i18n` in the document is translated in place.
+// The page's two languages. Elements marked `data-i18n` are translated in place.
 
 import { emit } from "./bus.js";
 import { TEXTS } from "./texts.js";
@@ -54,7 +54,7 @@ export function duration(milliseconds) {
   return `${(milliseconds / 1000).toFixed(milliseconds < 10_000 ? 1 : 0)} s`;
 }
 
-/** How long something still lasts, in its two largest units. */
+/** Format a remaining time in its two largest units. */
 export function remaining(seconds) {
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
   if (hours) return t("hours-minutes", { hours, minutes });

@@ -1,4 +1,4 @@
-// Joins the parts: the stack's happenings go to whom they concern.
+// Entry point: distributes the stack's events to the parts of the page.
 
 import { demo, live, platform } from "./api.js";
 import { emit, on } from "./bus.js";

@@ -1,4 +1,4 @@
-// How a message looks, on the phone and at the desk alike.
+// Renders a message, on the phone and at the desk.
 
 import { h } from "./dom.js";
 import { t, timeOfDay } from "./i18n.js";

@@ -1,4 +1,4 @@
-// Names for things that have only ids.
+// Display names for buyers and shops that have only ids.
 
 import { t } from "./i18n.js";
 

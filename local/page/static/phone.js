@@ -8,7 +8,7 @@ import { bubble, excerpt, line } from "./messages.js";
 import { buyerName, localPicture } from "./names.js";
 import { base64, choosePicture } from "./pictures.js";
 
-const MOST = 5; // messages that a window may hold
+const MOST = 5; // messages that WeChat allows in a window
 const CARD_PATH = "pages/item/item?id=88";
 
 const $ = (id) => document.getElementById(id);
@@ -21,7 +21,7 @@ const state = {
   shop: null, // the business id of the open conversation
   phone: { now: 0, conversations: [] },
   ahead: 0, // how far WeChat's clock is ahead of ours, in seconds
-  seen: new Map(), // business id → messages of the shop that were looked at
+  seen: new Map(), // business id → messages of the shop that were read
 };
 
 export function start() {
@@ -67,7 +67,7 @@ function become(openid) {
   render();
 }
 
-// What WeChat tells
+// Events from WeChat
 
 function follow(event) {
   const openid = event.openid ?? event.message?.openid;
@@ -77,7 +77,7 @@ function follow(event) {
 let refreshing = false;
 let again = false;
 
-/** Read the whole phone anew; happenings in the meantime lead to one more reading. */
+/** Reload the whole phone; events in the meantime cause one more reload. */
 export async function refresh() {
   if (refreshing) {
     again = true;
@@ -101,7 +101,7 @@ export async function refresh() {
   }
 }
 
-// What the buyer does
+// Actions of the buyer
 
 async function openShop(businessId) {
   state.shop = businessId;
@@ -139,7 +139,7 @@ async function act(action, details = {}) {
   }
 }
 
-// What is seen
+// Rendering
 
 function render() {
   renderBuyers();
@@ -202,7 +202,7 @@ function unread(shop) {
   return Math.max(0, answersOf(conversationWith(shop.business_id)) - seen);
 }
 
-/** The simulator's message as `messages.js` shows it. */
+/** Convert the simulator's message for `messages.js`. */
 function shape(message) {
   const content = message.content;
   const picture = content.media_id ?? content.thumb_media_id;
@@ -241,7 +241,7 @@ function seenMessage(message, shop) {
   return bubble({ ...shape(message), own, from, at: message.time * 1000 });
 }
 
-/** What passes with time alone: the window and the typing indicator. */
+/** Update what depends on time: the window and the typing indicator. */
 function renderWindow() {
   const shop = state.shops.find((one) => one.business_id === state.shop);
   const conversation = conversationWith(state.shop);

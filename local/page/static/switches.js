@@ -1,4 +1,4 @@
-// The faults that can be switched on, and the token that can be killed.
+// Faults to turn on and off, and the access token to invalidate.
 
 import { demo, wechat } from "./api.js";
 import { on } from "./bus.js";

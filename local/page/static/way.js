@@ -1,4 +1,4 @@
-// The way of the data: each message's hops, joined from what WeChat, the webhooks and the desk tell.
+// The message path: each message's hops, collected from WeChat, the webhooks and the desk.
 
 import { on } from "./bus.js";
 import { h, sync } from "./dom.js";
@@ -8,7 +8,7 @@ import { buyerName } from "./names.js";
 
 const KEPT = 40;
 const TO_SHOP = ["said", "pushed", "queued", "delivered"];
-const TO_BUYER = ["answered", "accepted", "called", "shown", "told"];
+const TO_BUYER = ["answered", "accepted", "called", "shown", "notified"];
 const SEND = /\/send$/;
 const TOKEN_REFUSED = [40001, 40014, 42001];
 const OUTCOME = /^wechat\.kf\.message\.(sent|failed|unknown)$/;
@@ -169,7 +169,7 @@ function startAnswer({ id, shop, openid, messageId, kind, text, title, picture }
   if (messageId) reach(trace, "accepted", "done", ["detail-202"]);
 }
 
-/** Whether this is the message that WeChat speaks of. */
+/** Whether this is the message that WeChat reports. */
 function says({ said: { kind, text, title, picture } }, content) {
   if (kind === "picture") return picture === undefined || picture.endsWith(`/${content.media_id}`);
   return kind === "card" ? title === content.title : text === content.content;
@@ -206,21 +206,21 @@ function verdict({ errcode, fault }) {
 }
 
 function followOutcome(event, { verified, answered }) {
-  const told = () => {
+  const notify = () => {
     const trace = answerOf(event.data.message_id);
     if (!trace) return false;
     trace.open = false;
     const [receiptState, detail] = receipt(verified, answered);
     const settled = STATE_OF[event.data.status];
-    if (receiptState === "bad") reach(trace, "told", "bad", detail);
-    else reach(trace, "told", settled, [`state-${event.data.status}`]);
+    if (receiptState === "bad") reach(trace, "notified", "bad", detail);
+    else reach(trace, "notified", settled, [`state-${event.data.status}`]);
     return true;
   };
-  // The outcome may overtake the answer to our own request, which brings the id.
-  if (!told()) setTimeout(told, 500);
+  // The outcome may overtake the response to our own request, which brings the id.
+  if (!notify()) setTimeout(notify, 500);
 }
 
-// What is seen
+// Rendering
 
 function render() {
   renderQueues();

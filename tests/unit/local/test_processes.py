@@ -65,7 +65,7 @@ def test_a_second_start_is_refused(state: StateDirectory) -> None:
     service = Service(state, "twice")
     service.start(SLEEP, os.environ)
     try:
-        with pytest.raises(StackError, match="running already"):
+        with pytest.raises(StackError, match="already running"):
             service.start(SLEEP, os.environ)
     finally:
         service.stop()
@@ -75,5 +75,5 @@ def test_a_process_that_ends_at_once_is_named_with_its_last_words(state: StateDi
     service = Service(state, "brief")
     service.start([sys.executable, "-c", "raise SystemExit('port is taken')"], os.environ)
 
-    with pytest.raises(StackError, match="brief ended at once: port is taken"):
+    with pytest.raises(StackError, match="brief exited during start-up: port is taken"):
         service.wait_for(lambda: None, seconds=10)
