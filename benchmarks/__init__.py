@@ -1,4 +1,4 @@
-"""Both sides in one run, medians and ratios: `make bench`."""
+"""Benchmarks: both sides measured in one run, medians and ratios. Run with `make bench`."""
 
 import sys
 from pathlib import Path

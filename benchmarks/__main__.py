@@ -1,6 +1,6 @@
-"""Runs the benchmarks and writes benchmarks/RESULTS.md.
+"""Run the benchmarks and write benchmarks/RESULTS.md.
 
-With --only, or --print, nothing is written.
+With --only or --print nothing is written.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ BENCHMARKS: dict[str, Callable[[], list[Section]]] = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=BENCHMARKS, help="run one benchmark, and print it")
-    parser.add_argument("--print", action="store_true", help="print, and leave RESULTS.md alone")
+    parser.add_argument("--only", choices=BENCHMARKS, help="run one benchmark and print it")
+    parser.add_argument("--print", action="store_true", help="print without writing RESULTS.md")
     options = parser.parse_args()
     started = time.monotonic()
     parts: list[str] = []
@@ -49,8 +49,8 @@ def main() -> int:
 def _introduction(seconds: float) -> str:
     return (
         "# Benchmark results\n\n"
-        "Made by `make bench` in one run; both sides of a comparison took turns in it. A goal is "
-        "one of the design's, and a missed one says so.\n\n"
+        "Written by `make bench` in one run that alternates between the two sides of each "
+        "comparison. A goal that is missed says so.\n\n"
         f"{datetime.now(UTC):%Y-%m-%d}, {seconds:.0f} s, Python {platform.python_version()}, "
         f"{platform.machine()}, {os.cpu_count()} cores.\n"
     )

@@ -1,4 +1,4 @@
-"""What AWS and WeChat answer in a benchmark: at once, and as if everything were in order.
+"""Canned responses of AWS and WeChat for benchmarks: immediate, and always successful.
 
 The rows are those that our own stores write, so they cannot drift from the real ones.
 """
@@ -35,7 +35,7 @@ Document = dict[str, Any]
 
 
 class Answers:
-    """Answers to the calls of every function; `origin` is where webhooks are taken."""
+    """Responses to the calls of every function; `origin` receives the webhooks."""
 
     def __init__(self, origin: str) -> None:
         now = time.time_ns() // 1_000_000
@@ -66,7 +66,7 @@ class Answers:
         }
 
     def answer(self, operation: str, request: Mapping[str, Any]) -> Document:
-        """What the service of `operation` (its API name) answers. KeyError: it should not ask."""
+        """Return the response to `operation` (its API name); KeyError if it is not expected."""
         found: Document = self._answers[operation](request)
         return found
 
@@ -125,7 +125,7 @@ def _merchant_row() -> Document:
 
 
 def _message_row(now: int) -> Document:
-    """As a claim finds it: ours, sending for the first time."""
+    """The item that a claim finds: ours, sent for the first time."""
     capture = _Capture()
     message = OutboundMessage(
         message_id="benchmark",

@@ -1,4 +1,4 @@
-"""A stack of its own for the benchmarks that need one, with every AWS call on record."""
+"""A separate stack for benchmarks that need one, with every AWS call recorded."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from tools.stack.state import StackInfo, StateDirectory
 DIRECTORY = ".local/bench"
 EMPTY_PIPELINE = Path(__file__).parent / "empty_pipeline"
 PAGE = 50
-"""The most that LookupEvents answers at once; the emulator knows no further page."""
+"""The most that LookupEvents returns at once; the emulator has no further page."""
 
 Recorded = dict[str, Any]
 
 
 @contextmanager
 def bench_stack() -> Iterator[StackInfo]:
-    """The real template, deployed; taken down afterwards."""
+    """Deploy the real template, and stop the stack afterwards."""
     os.environ.update(CLOUDTRAIL_RECORDING="1", CLOUDTRAIL_MAX_EVENTS="100000")
     state = StateDirectory.from_environment({"LOCAL_DIR": DIRECTORY})
     local_stack.down(state)
@@ -46,7 +46,7 @@ def bench_stack() -> Iterator[StackInfo]:
 
 
 def deploy_empty_pipeline(stack: StackInfo, target: str) -> str:
-    """Deploy the pipeline that does nothing; the address its messages are posted to."""
+    """Deploy the empty pipeline and return the URL that its messages are posted to."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as files:
         files.write(EMPTY_PIPELINE / "forward.py", "forward.py")
@@ -71,7 +71,7 @@ def deploy_empty_pipeline(stack: StackInfo, target: str) -> str:
 
 
 def calls_between(stack: StackInfo, start: float, end: float) -> Counter[tuple[str, str]]:
-    """How often each (operation, logical id of its table or queue) was called; epoch seconds.
+    """Count the calls by (operation, logical id of its table or queue) in a span of time.
 
     The sweeper's own reads, once a minute, are left out.
     """
@@ -89,7 +89,7 @@ def calls_between(stack: StackInfo, start: float, end: float) -> Counter[tuple[s
 
 
 def _events(stack: StackInfo, start: float, end: float) -> list[Recorded]:
-    """All events of a span, by going back in time page by page."""
+    """Read all events of a span, backwards in time, page by page."""
     found: dict[str, Recorded] = {}
     while True:
         page = _lookup(stack, {"StartTime": start, "EndTime": end, "MaxResults": PAGE})
@@ -101,7 +101,7 @@ def _events(stack: StackInfo, start: float, end: float) -> list[Recorded]:
 
 
 def _lookup(stack: StackInfo, query: dict[str, Any]) -> list[Recorded]:
-    """LookupEvents by hand: botocore would cut the times to whole seconds."""
+    """Call LookupEvents directly: botocore would truncate the times to whole seconds."""
     headers = {
         "Content-Type": "application/x-amz-json-1.1",
         "X-Amz-Target": "CloudTrail_20131101.LookupEvents",

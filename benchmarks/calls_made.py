@@ -1,4 +1,4 @@
-"""Sees the calls a handler makes, and makes the same ones again without the handler."""
+"""Record the calls that a handler makes and repeat them without the handler."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CallMade:
 
 @contextmanager
 def calls_made() -> Iterator[list[CallMade]]:
-    """The calls made inside, in order."""
+    """Record the calls made inside the context, in order."""
     found: list[CallMade] = []
     with ExitStack() as patches:
         patches.enter_context(_seeing_botocore(found))
@@ -37,7 +37,7 @@ def calls_made() -> Iterator[list[CallMade]]:
 
 
 def in_words(calls: Sequence[CallMade]) -> str:
-    """Such as "1 × SendMessage, 2 × UpdateItem"."""
+    """Summarize calls as "1 × SendMessage, 2 × UpdateItem"."""
     counted = Counter(call.name for call in calls)
     return ", ".join(f"{number} × {name}" for name, number in counted.items()) or "none"
 

@@ -1,4 +1,4 @@
-"""On the deployed stack: calls per message, and the pipeline against one that does no work."""
+"""Measure calls per message, and the pipeline against an empty one, on the deployed stack."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Pipeline:
 
 
 class Deployed:
-    """What the measurements share."""
+    """What the measurements have in common."""
 
     def __init__(self, stack: StackInfo) -> None:
         self.stack = stack
@@ -98,7 +98,7 @@ class Deployed:
         self._accepted(requests.post(url, json=body, timeout=30))
 
     def arrivals(self, pipeline: Pipeline, names: Sequence[str]) -> dict[str, float]:
-        """Message id → when it arrived, once all have; epoch seconds."""
+        """Wait for all messages and return their arrival times (epoch seconds) by message id."""
         wanted = set(names)
 
         def all_arrived() -> dict[str, float]:
@@ -163,7 +163,7 @@ def _counted(deployed: Deployed) -> Section:
 def _watched(
     deployed: Deployed, work: Callable[[], None]
 ) -> tuple[Counter[tuple[str, str]], Counter[str]]:
-    """The calls to AWS, and those to WeChat, that `work` caused."""
+    """Count the calls to AWS and to WeChat that `work` caused."""
     before = Counter(deployed.simulator.call("GET", "/_sim/counters").get("calls", {}))
     start = time.time()
     work()
@@ -178,7 +178,7 @@ def _receive(deployed: Deployed) -> None:
 
 
 def _conversations(deployed: Deployed) -> str:
-    """A merchant that `COUNTED` buyers have written to, and a warm sender; its business id."""
+    """Prepare a merchant with `COUNTED` conversations and a warm sender; return its business id."""
     merchant = {"account_name": "benchmark", "nickname": "山茶旗舰店"}
     business_id = str(deployed.simulator.call("POST", "/_sim/merchants", merchant)["business_id"])
     deployed.forget_arrivals()
@@ -190,7 +190,7 @@ def _conversations(deployed: Deployed) -> str:
 
 
 def _answer(deployed: Deployed, business_id: str, number: int) -> None:
-    """One message to each of `number` buyers; done when every outcome was told."""
+    """Send one message to each of `number` buyers and wait for every outcome."""
     deployed.forget_arrivals()
     for buyer in range(number):
         body = {"openid": openid(buyer), "message": {"type": "text", "text": "在的"}}
@@ -258,7 +258,7 @@ def _numbers(both: Sequence[float], unit: str) -> list[str]:
 
 
 def _latencies(deployed: Deployed, pipelines: Sequence[Pipeline], number: int) -> list[list[float]]:
-    """Milliseconds of each message, one at a time, the pipelines taking turns."""
+    """Measure each message in milliseconds, one at a time, alternating between pipelines."""
     found: list[list[float]] = [[] for _ in pipelines]
     deployed.forget_arrivals()
     for turn in range(number):
@@ -272,7 +272,7 @@ def _latencies(deployed: Deployed, pipelines: Sequence[Pipeline], number: int) -
 
 
 def _burst(deployed: Deployed, pipeline: Pipeline, number: int) -> float:
-    """Seconds from the first post to the last arrival."""
+    """Measure the seconds from the first post to the last arrival."""
     deployed.forget_arrivals()
     names = [uuid.uuid4().hex for _ in range(number)]
     started = time.time()

@@ -1,4 +1,4 @@
-"""What one more merchant and one more conversation cost the code: CPU, calls, memory."""
+"""Measure how CPU, calls and memory grow with merchants and conversations."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ FEW = 1_000
 MANY = 100_000
 COLD = 50
 ORIGIN = "http://127.0.0.1:9"
-"""Nothing listens there, and nothing is sent there."""
+"""Placeholder: nothing listens there and nothing is sent there."""
 
 FUNCTIONS = ("inbound", "messages", "outbound")
-"""Those that meet every message, and keep anything in memory about merchants or conversations."""
+"""Functions that handle every message and cache data of merchants or conversations."""
 
 NOTE = (
     f"One worker's messages, one after the other: {FEW:,} conversations of one merchant, then "
@@ -72,7 +72,7 @@ def run() -> list[Section]:
 
 
 def _cold_calls(name: str, handler: Handler, counted: Counter[str]) -> float:
-    """Calls per message when nothing in memory is fresh: an hour with a message a minute."""
+    """Count calls per message with expired caches: an hour with one message a minute."""
     now = time.time_ns
     before = counted.total()
     for number in range(COLD):

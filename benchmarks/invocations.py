@@ -1,4 +1,4 @@
-"""The functions' handlers in this process, and an event for each as Lambda would hand it over."""
+"""The functions' handlers in this process, with an event for each as Lambda would pass it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AWS, WeChat and a subscriber as one loopback server in a process of its own.
+"""AWS, WeChat and a subscriber as one loopback server in a separate process.
 
 It answers at once, so that the CPU of a benchmark's process is all that is measured.
 """

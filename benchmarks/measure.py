@@ -1,4 +1,4 @@
-"""How the benchmarks measure and report: both sides interleaved in one run, medians compared."""
+"""Measurement and reporting: both sides interleaved in one run, medians compared."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMPARISON = ("what", "ours", "the other", "ratio", "goal", "")
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One table of RESULTS.md, with what must be said about it."""
+    """One table of RESULTS.md with its explanation."""
 
     title: str
     note: str

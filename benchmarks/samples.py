@@ -1,4 +1,4 @@
-"""One customer's text as WeChat pushes it: in secure mode, as XML or JSON."""
+"""A customer's text message as WeChat pushes it: in secure mode, as XML or JSON."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FIELDS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What a push is signed and encrypted with."""
+    """Keys that a push is signed and encrypted with."""
 
     app_id: str = APP_ID
     token: str = field(default=TOKEN, repr=False)

@@ -1,4 +1,4 @@
-"""The environment of each function as the template gives it, with stand-ins for references."""
+"""The environment of each function as in the template, with placeholders for references."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each handler warm, against the bare calls it makes: CPU of one process only."""
+"""Warm invocations of each handler against the bare calls it makes: CPU of one process."""
 
 from __future__ import annotations
 

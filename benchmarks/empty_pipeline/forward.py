@@ -1,4 +1,4 @@
-"""The handlers of an empty pipeline: each hands on what it gets, and does nothing else.
+"""Handlers of an empty pipeline: each forwards its input and does nothing else.
 
 `NEXT` is the next queue's URL, or the address of the last hop. `boto3` is Lambda's own.
 """
@@ -30,7 +30,7 @@ def forward(event: dict[str, Any], context: Any) -> None:
 
 
 def deliver(event: dict[str, Any], context: Any) -> None:
-    """Queue → HTTP POST, whatever is answered."""
+    """Queue → HTTP POST, whatever the response."""
     for record in event["Records"]:
         url = urlsplit(NEXT)
         connection = HTTPConnection(url.netloc, timeout=5)
