@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from wechat_kf.wechat.crypto import BodyFormat, FrameCipher, cdata, signature
+from wechat_kf.wechat.crypto import BodyFormat, FrameCipher, cdata, sign_parts
 
 __all__ = ["AES_KEY", "APP_ID", "TOKEN", "Account", "BodyFormat", "sealed_push"]
 
@@ -45,8 +45,8 @@ def sealed_push(
     query = {
         "timestamp": str(now),
         "nonce": NONCE,
-        "signature": signature(account.token, str(now), NONCE),
-        "msg_signature": signature(account.token, str(now), NONCE, encrypt),
+        "signature": sign_parts(account.token, str(now), NONCE),
+        "msg_signature": sign_parts(account.token, str(now), NONCE, encrypt),
         "encrypt_type": "aes",
     }
     return _envelope(body_format, encrypt), query

@@ -1,4 +1,4 @@
-"""Takes WeChat's pushes in: verify, decrypt, parse, enqueue, answer.
+"""Receive WeChat's pushes: verify, decrypt, parse, enqueue, answer.
 
 `success` is answered only when the event is safe in the queue. A request that is not WeChat's is
 answered 403 (413 when too large) and nothing of it is queued; when the queue does not take the
@@ -36,8 +36,8 @@ class PushSettings:
 
 
 SETTINGS = load_settings(PushSettings)
-TELL_ACCEPTED = logger.log_level <= logging.DEBUG
-"""Asked once: finding out that a line is not wanted costs as much as a tenth of opening a push."""
+LOG_ACCEPTED = logger.log_level <= logging.DEBUG
+"""Read once at import: checking the log level costs a tenth of opening a push."""
 SQS, SECRETS_MANAGER = push_clients()
 RECEIVER = PushReceiver(
     PushPolicy(
@@ -66,7 +66,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         count("PushNotQueued")
         logger.error("push not queued", reason=error.detail)
         return _answer(500, "try again")
-    if TELL_ACCEPTED:
+    if LOG_ACCEPTED:
         logger.debug("push accepted", event_type=received.event.type, event_id=received.event.id)
     return _answer(200, received.answer)
 

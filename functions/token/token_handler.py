@@ -51,7 +51,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     Answers `{"ok": true}` when the table holds a usable token, and never with the token itself;
     else `{"ok": false}` with the reason. With `check` (an operator's `make doctor`) the AppSecret
-    is proved anew, and `push_url` says what WeChat sees of it.
+    is proved again, and `push_url` says what WeChat sees of it.
     """
     try:
         KEEPER.refresh(event.get("refused"), warm_up=bool(event.get("warm_up")))

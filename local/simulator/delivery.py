@@ -56,7 +56,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What became of a push; the last try decides."""
+    """The tries to deliver a push; the last one decides."""
 
     request: PushRequest
     attempts: list[Attempt] = field(default_factory=list)
@@ -92,7 +92,7 @@ class Postman:
             await self._session.close()
 
     async def held_back(self) -> None:
-        """Wait until another push has overtaken, though not for ever."""
+        """Wait until another push has overtaken, within a limit."""
         overtaken = asyncio.Event()
         self._held.append(overtaken)
         try:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import defusedxml.ElementTree as SafeTree
 
 from local.simulator.settings import Settings
-from wechat_kf.wechat.crypto import FrameCipher, FrameError, signature, signatures_equal
+from wechat_kf.wechat.crypto import FrameCipher, FrameError, sign_parts, signatures_equal
 
 Fields = dict[str, str | int]
 
@@ -54,7 +54,7 @@ class PushMaker:
         """Sign, and encrypt as the mode says. The body's header is not documented."""
         settings = self._settings
         query = {
-            "signature": signature(settings.token, timestamp, nonce),
+            "signature": sign_parts(settings.token, timestamp, nonce),
             "timestamp": timestamp,
             "nonce": nonce,
         }
@@ -64,7 +64,7 @@ class PushMaker:
             return PushRequest(query, self._rendered(fields), self._content_type)
         encrypt = self._cipher.encrypt(self._rendered(fields))
         query["encrypt_type"] = "aes"
-        query["msg_signature"] = signature(settings.token, timestamp, nonce, encrypt)
+        query["msg_signature"] = sign_parts(settings.token, timestamp, nonce, encrypt)
         around = fields if self._mode == "compatible" else {"ToUserName": fields["ToUserName"]}
         return PushRequest(
             query, self._rendered({**around, "Encrypt": encrypt}), self._content_type
@@ -72,7 +72,7 @@ class PushMaker:
 
     def verification(self, echostr: str, *, timestamp: str, nonce: str) -> dict[str, str]:
         """The query of the GET that verifies the URL; `echostr` is never encrypted."""
-        signed = signature(self._settings.token, timestamp, nonce)
+        signed = sign_parts(self._settings.token, timestamp, nonce)
         query = {"signature": signed, "timestamp": timestamp, "nonce": nonce}
         return query | {"echostr": echostr}
 
@@ -106,7 +106,7 @@ class PushMaker:
 
     def _opened(self, sealed: Mapping[str, str]) -> dict[str, str]:
         parts = (sealed["Encrypt"], sealed.get("TimeStamp", ""), sealed.get("Nonce", ""))
-        expected = signature(self._settings.token, *parts)
+        expected = sign_parts(self._settings.token, *parts)
         if not signatures_equal(expected, sealed.get("MsgSignature", "")):
             return {}
         try:

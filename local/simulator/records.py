@@ -28,7 +28,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What rid/get tells of an earlier request."""
+    """What rid/get reports of an earlier request."""
 
     invoke_time: float
     cost_in_ms: int

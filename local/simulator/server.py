@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 async def serve(settings: Settings, *, host: str, port: int, seed: int | None) -> None:
-    """Listen, say where, and end cleanly when told to."""
+    """Listen, say where, and end cleanly on a signal."""
     app = create_app(World.create(settings, seed=seed))
     runner = web.AppRunner(
         app, access_log=None, handler_cancellation=True, shutdown_timeout=SHUTDOWN_SECONDS

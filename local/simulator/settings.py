@@ -23,7 +23,7 @@ class SettingsError(ValueError):
 
 @dataclass(slots=True)
 class Settings:
-    """All settings, with what the reference documents as the default."""
+    """All settings, with what WeChat documents as the default."""
 
     # The Mini Program
     app_id: str = "wx0123456789abcdef"

@@ -73,7 +73,7 @@ class World:
         )
 
     def reset(self) -> None:
-        """Forget everything but the settings; the clock tells the real time again."""
+        """Forget everything but the settings; the clock shows the real time again."""
         self.clock.reset()
         for part in (self.tokens, self.media, self.accounts, self.conversations, self.quotas):
             part.reset()

@@ -17,12 +17,12 @@ from local.simulator.rules.refusals import TEXTS
 from tests.contracts.simulator_process import APP_ID, APP_SECRET, running_simulator
 from wechat_kf.wechat import operations, replies
 from wechat_kf.wechat.client import ClientOptions, TypingCommand, TypingResult, WeChatClient
-from wechat_kf.wechat.codes import ERROR_CODES, TOKEN_REFUSED_CODES
+from wechat_kf.wechat.codes import ERRCODES, TOKEN_REFUSED_CODES
 from wechat_kf.wechat.errors import (
+    AccountNameUsedError,
     AddressNotAllowedError,
     MalformedReplyError,
-    NameTakenError,
-    NotFoundError,
+    SubMerchantNotFoundError,
     TokenRefusedError,
     TransportError,
     WeChatApiError,
@@ -144,7 +144,7 @@ class Simulator:
     def raw_call(self, call: Call) -> dict[str, Any]:
         if call.operation.takes_token:
             call = call.with_token(self.tokens.current())
-        return replies.success(self.transport.send(call), call.operation)
+        return replies.require_success(self.transport.send(call), call.operation)
 
     def raw_bytes(self, operation: Operation, body: bytes) -> dict[str, Any]:
         answer = requests.post(
@@ -220,7 +220,7 @@ def test_every_endpoint_of_the_reference_is_played(simulator: Simulator) -> None
         check = client.callback_check()
     assert check.dns
     assert check.ping
-    with pytest.raises(NotFoundError) as refused:
+    with pytest.raises(SubMerchantNotFoundError) as refused:
         client.get(business_id="404")
     assert refused.value.rid is not None
     assert client.rid(refused.value.rid).request_url.endswith("access_token=***")
@@ -322,12 +322,12 @@ def _token_raw(simulator: Simulator, **wrong: Any) -> object:
 
 def _with_token(simulator: Simulator, token: str) -> object:
     call = Call(operations.CALLBACK_IPS).with_token(token)
-    return replies.success(simulator.transport.send(call), operations.CALLBACK_IPS)
+    return replies.require_success(simulator.transport.send(call), operations.CALLBACK_IPS)
 
 
 def _without_token(simulator: Simulator) -> object:
     reply = simulator.transport.send(Call(operations.CALLBACK_IPS))
-    return replies.success(reply, operations.CALLBACK_IPS)
+    return replies.require_success(reply, operations.CALLBACK_IPS)
 
 
 def _dead_token(simulator: Simulator) -> object:
@@ -518,7 +518,7 @@ def test_a_refusal_of_the_simulator_is_understood(simulator: Simulator, errcode:
     assert refused.value.rid is not None
 
 
-@pytest.mark.parametrize("errcode", ERROR_CODES)
+@pytest.mark.parametrize("errcode", ERRCODES)
 def test_every_documented_code_arrives_as_its_row_of_the_table(
     simulator: Simulator, errcode: int
 ) -> None:
@@ -530,7 +530,7 @@ def test_every_documented_code_arrives_as_its_row_of_the_table(
     with pytest.raises(WeChatApiError) as refused:
         simulator.client.get(business_id="1")
 
-    row = ERROR_CODES[errcode]
+    row = ERRCODES[errcode]
     error = refused.value
     assert (error.errcode, error.code, error.status) == (errcode, row.name, row.status)
     assert error.retry is row.retry
@@ -538,9 +538,9 @@ def test_every_documented_code_arrives_as_its_row_of_the_table(
 
 
 def test_what_callers_need_to_tell_apart_has_a_class_of_its_own(simulator: Simulator) -> None:
-    with pytest.raises(NameTakenError):
+    with pytest.raises(AccountNameUsedError):
         _name_taken(simulator)
-    with pytest.raises(NotFoundError):
+    with pytest.raises(SubMerchantNotFoundError):
         simulator.client.get(business_id="404")
     with pytest.raises(TokenRefusedError):
         _dead_token(simulator)

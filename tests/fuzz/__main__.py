@@ -1,8 +1,8 @@
-"""`python -m fuzzing`: a coverage-guided run of the push path, and its table in RESULTS.md.
+"""`python -m tests.fuzz`: a coverage-guided run of the push path, and its table in RESULTS.md.
 
 Ends after --inputs or --seconds, whichever comes first; the status is 1 when something unexpected
 was raised, or when there was no time for a million inputs. The input that did it lies in
-.local/fuzz then, and `python -m fuzzing --again <file>` sends it once more.
+.local/fuzz then, and `python -m tests.fuzz --again <file>` sends it once more.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Outcome:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m fuzzing", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--inputs", type=int, default=3 * FEWEST)
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--seed", type=int, default=7)
@@ -80,13 +80,13 @@ def main() -> int:
 
 
 def run(inputs: int, seconds: int, seed: int) -> Outcome:
-    """Fuzz in a process of its own, which tells how far it is."""
+    """Fuzz in a process of its own, which reports how far it is."""
     count = _prepare()
     limits = [f"-runs={inputs}", f"-max_total_time={seconds}", f"-timeout={HANG_SECONDS}"]
     manner = [f"-seed={seed}", f"-max_len={LONGEST_INPUT}", "-use_value_profile=1"]
     places = [f"-dict={WORK / 'words'}", f"-artifact_prefix={WORK}/", str(WORK / "corpus")]
     process = subprocess.Popen(
-        [sys.executable, "-m", "fuzzing.guided", *limits, *manner, *places],
+        [sys.executable, "-m", "tests.fuzz.guided", *limits, *manner, *places],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT / 'layers/shared'}:{ROOT}"},
         stdout=subprocess.PIPE,
@@ -95,15 +95,15 @@ def run(inputs: int, seconds: int, seed: int) -> Outcome:
         errors="replace",
     )
     start = time.monotonic()
-    told = _watch(process)
+    seen = _watch(process)
     # A crash ends libFuzzer with 77, a hang with 70.
     return Outcome(
-        inputs=told["inputs"],
-        taken=told["taken"],
+        inputs=seen["inputs"],
+        taken=seen["taken"],
         seeds=count,
         seconds=time.monotonic() - start,
-        edges=told["edges"],
-        kept=told["kept"],
+        edges=seen["edges"],
+        kept=seen["kept"],
         unexpected=int(process.wait() != 0),
     )
 
@@ -123,19 +123,19 @@ def _prepare() -> int:
 
 
 def _watch(process: subprocess.Popen[str]) -> dict[str, int]:
-    told = {"inputs": 0, "taken": 0, "edges": 0, "kept": 0}
+    seen = {"inputs": 0, "taken": 0, "edges": 0, "kept": 0}
     assert process.stdout is not None
     for line in process.stdout:
         if status := _STATUS.match(line):
-            told["inputs"], told["edges"] = int(status[1]), int(status[2])
-            told["kept"] = int(status[4])
+            seen["inputs"], seen["edges"] = int(status[1]), int(status[2])
+            seen["kept"] = int(status[4])
             if "pulse" in line or "DONE" in line:
                 say(line.rstrip())
         elif line.startswith('{"inputs"'):
-            told.update(json.loads(line))
+            seen.update(json.loads(line))
         elif not line.startswith(('"', "#", "INFO: Instr", "WARNING: Failed to find f")):
             say(line.rstrip())
-    return told
+    return seen
 
 
 def document(outcome: Outcome, seed: int) -> str:

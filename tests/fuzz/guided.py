@@ -1,4 +1,4 @@
-"""The fuzzer's own process: `python -m fuzzing.guided <libFuzzer's arguments>`; see `__main__`."""
+"""The fuzzer's own process: `python -m tests.fuzz.guided <libFuzzer arguments>`, see `__main__`."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from wechat_kf.adapters.aws.queues import (
     safe_id,
 )
 from wechat_kf.adapters.webhooks.webhook import sign
-from wechat_kf.adapters.wechat.push_events import event_of
+from wechat_kf.adapters.wechat.push_events import to_event
 from wechat_kf.domain.events import Event
 from wechat_kf.domain.subscriptions.delivery import Delivery
 from wechat_kf.wechat.push import EVENT, PushOpener, PushRefusedError, transfer_reply
@@ -137,7 +137,7 @@ def _received(request: Request, which: int) -> bool:
         push = opener.open(*request)
     except PushRefusedError:
         return False
-    event = event_of(push, console.app_id)
+    event = to_event(push, console.app_id)
     _check_travels(event)
     if push.kind != EVENT:
         transfer_reply(push, nonce=request.query["nonce"], now=NOW).encode()

@@ -15,7 +15,7 @@ from tools.stack.state import ROOT
 from wechat_kf.adapters.aws.broadcast_queue import Expansion, Submission, broadcast_order
 from wechat_kf.adapters.aws.queue_batch import Record
 from wechat_kf.adapters.aws.queues import delivery_from_body, event_from_body, outbound_from_body
-from wechat_kf.adapters.wechat.push_events import event_of
+from wechat_kf.adapters.wechat.push_events import to_event
 from wechat_kf.api.broadcast_models import SendMessagesEvent
 from wechat_kf.api.subscription_models import CreateSubscriptionRequest
 from wechat_kf.domain.events import Event, EventType
@@ -82,7 +82,7 @@ def test_the_url_verification_is_answered_with_the_echo() -> None:
 
 @pytest.mark.parametrize("name", ["push-message-xml", "push-message-json"])
 def test_the_pushed_message_opens_with_the_documented_keys(name: str) -> None:
-    event = event_of(opened(name), documented("AppID"))
+    event = to_event(opened(name), documented("AppID"))
     assert event.type == EventType.MESSAGE_RECEIVED
     assert event.business_id == "42"
     assert event.data["message"]["type"] == "text"
@@ -105,7 +105,7 @@ def test_years_later_the_push_is_stale() -> None:
 def test_what_inbound_reads_is_what_push_would_have_queued(inbound: str, push: str) -> None:
     record = record_of(inbound)
     event = event_from_body(record.body)
-    assert event == event_of(opened(push), documented("AppID"))
+    assert event == to_event(opened(push), documented("AppID"))
     assert record.group_id == event.conversation
 
 

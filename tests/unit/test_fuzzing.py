@@ -36,7 +36,7 @@ def test_an_unexpected_exception_comes_out(
     def broken(*_: object) -> Event:
         raise KeyError("unexpected")
 
-    monkeypatch.setattr(push_path, "event_of", broken)
+    monkeypatch.setattr(push_path, "to_event", broken)
     with pytest.raises(KeyError):
         [check(data) for data in inputs]
 

@@ -169,7 +169,7 @@ def load(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Function:
     monkeypatch.setattr(
         function.module, "logger", Logger(service=name, level="DEBUG", stream=function.log)
     )
-    monkeypatch.setattr(function.module, "TELL_ACCEPTED", True)
+    monkeypatch.setattr(function.module, "LOG_ACCEPTED", True)
     return function
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from wechat_kf.domain.clock import SECOND, Clock, now_ms
-from wechat_kf.wechat.crypto import signature
+from wechat_kf.wechat.crypto import sign_parts
 
 QUEUES = ("Inbound", "Deliveries", "Outbound", "Broadcasts")
 TABLES = ("Merchants", "Conversations", "Messages", "Subscriptions", "Tokens")
@@ -258,7 +258,7 @@ def _ask(deployment: Deployment, query: dict[str, str]) -> Reply:
 def _verification(deployment: Deployment, push_token: str, echo: str) -> dict[str, str]:
     timestamp, nonce = str(deployment.clock() // SECOND), secrets.token_hex(5)
     return {
-        "signature": signature(push_token, timestamp, nonce),
+        "signature": sign_parts(push_token, timestamp, nonce),
         "timestamp": timestamp,
         "nonce": nonce,
         "echostr": echo,

@@ -49,7 +49,7 @@ def list_page(world: World, call: Call) -> dict[str, Any]:
     if offset < 0 or not 1 <= count <= MAX_PAGE:
         raise Refused(40035)
     page = world.accounts.page(offset, count)
-    # As in the reference's sample: no errcode, and no total.
+    # As in WeChat's sample: no errcode, and no total.
     return {"list": [_described(merchant, call.base_url) for merchant in page]}
 
 

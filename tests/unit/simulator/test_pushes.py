@@ -13,7 +13,7 @@ import pytest
 from local.simulator.pictures import plain_png
 from local.simulator.settings import Settings
 from tests.unit.simulator.simulator_loopback import BUYER, NOW, Receiver, Simulator
-from wechat_kf.wechat.crypto import BodyFormat, FrameCipher, Seal, seal_reply, signature
+from wechat_kf.wechat.crypto import BodyFormat, FrameCipher, Seal, seal_reply, sign_parts
 from wechat_kf.wechat.push import PushKeys, PushMode, PushOpener
 
 DEFAULT = Settings()
@@ -33,8 +33,8 @@ def opened(request: dict[str, Any]) -> dict[str, Any]:
     """The fields inside an encrypted push, once its signatures have been verified."""
     query, encrypt = request["query"], fields(request["body"])["Encrypt"]
     parts = (DEFAULT.token, query["timestamp"], query["nonce"])
-    assert query["signature"] == signature(*parts)
-    assert query["msg_signature"] == signature(*parts, encrypt)
+    assert query["signature"] == sign_parts(*parts)
+    assert query["msg_signature"] == sign_parts(*parts, encrypt)
     return fields(CIPHER.decrypt(encrypt))
 
 
@@ -90,7 +90,7 @@ def test_a_plain_push_is_only_signed(shop: Simulator, receiver: Receiver) -> Non
     (request,) = receiver.requests
     query = request["query"]
     assert query.keys() == {"signature", "timestamp", "nonce"}
-    assert query["signature"] == signature(DEFAULT.token, query["timestamp"], query["nonce"])
+    assert query["signature"] == sign_parts(DEFAULT.token, query["timestamp"], query["nonce"])
     assert fields(request["body"])["Content"] == "在吗"
 
 
@@ -347,5 +347,5 @@ def test_the_url_is_verified_by_its_echo(
     receiver.answer = answer
     assert shop.control("POST", "/verify-url")["verified"] is verified
     query = receiver.requests[0]["query"]
-    assert query["signature"] == signature(DEFAULT.token, query["timestamp"], query["nonce"])
+    assert query["signature"] == sign_parts(DEFAULT.token, query["timestamp"], query["nonce"])
     assert re.fullmatch(r"\d+", query["echostr"])

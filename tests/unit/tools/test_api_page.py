@@ -35,7 +35,7 @@ from wechat_kf.domain.messages.transcript import Direction
 from wechat_kf.domain.subscriptions.management import MOST_PER_MERCHANT
 from wechat_kf.domain.subscriptions.subscription import SubscriptionStatus, TargetType
 from wechat_kf.wechat.client import TypingResult
-from wechat_kf.wechat.codes import ERROR_CODES
+from wechat_kf.wechat.codes import ERRCODES
 from wechat_kf.wechat.errors import (
     InvalidInputError,
     MalformedReplyError,
@@ -165,7 +165,7 @@ def _codes_of(node: ast.ClassDef) -> Iterator[str]:
 
 def wechat_errors() -> Iterator[WeChatError]:
     """One of each kind that a call to WeChat can end with."""
-    yield from (api_error(row.errcode, "", GET) for row in ERROR_CODES.values() if row.status > 200)
+    yield from (api_error(row.errcode, "", GET) for row in ERRCODES.values() if row.status > 200)
     yield api_error(123456, "", GET)
     yield TransportError(GET, sent="never", reason="x")
     yield TransportError(GET, sent="perhaps", reason="x")

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from tools.ops import doctor
 from tools.ops.checks import QUEUES, TABLES, Deployment, Finding, Reply, Verdict, examine
-from wechat_kf.wechat.crypto import signature
+from wechat_kf.wechat.crypto import sign_parts
 
 TOKEN, AES_KEY = "pushtoken123", "a" * 43
 APP_ID, APP_SECRET = "wx0123456789abcdef", "0123456789abcdef" * 2
@@ -69,7 +69,7 @@ class FakeStack:
         assert url == PUSH_URL
         if self.answer_get:
             return self.answer_get(query["echostr"])
-        right = signature(TOKEN, query["timestamp"], query["nonce"])
+        right = sign_parts(TOKEN, query["timestamp"], query["nonce"])
         return Reply(200, query["echostr"]) if query["signature"] == right else Reply(403, "")
 
     def get_secret_value(self, *, SecretId: str) -> dict[str, str]:  # noqa: N803

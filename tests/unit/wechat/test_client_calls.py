@@ -17,10 +17,10 @@ from wechat_kf.wechat.client import (
 )
 from wechat_kf.wechat.diagnostics import DnsAnswer, PingAnswer, Quota, RateLimit
 from wechat_kf.wechat.errors import (
+    AccountNameUsedError,
     InvalidInputError,
     MalformedReplyError,
-    NameTakenError,
-    NotFoundError,
+    SubMerchantNotFoundError,
     WeChatApiError,
 )
 from wechat_kf.wechat.messages import Image, Menu, MenuItem, MiniProgramPage, Text
@@ -93,7 +93,7 @@ def test_register_without_an_id_is_no_success(
 def test_register_with_a_used_name(wechat: LoopbackWeChat, client: WeChatClient) -> None:
     wechat.answer("/cgi-bin/business/register", error_reply(45070))
 
-    with pytest.raises(NameTakenError):
+    with pytest.raises(AccountNameUsedError):
         client.register("shop_0001", "苹果", "MEDIA1")
 
 
@@ -178,7 +178,7 @@ def test_get_reads_the_avatar_under_either_name_and_keeps_unknown_fields(
 def test_get_of_nothing(wechat: LoopbackWeChat, client: WeChatClient) -> None:
     wechat.answer("/cgi-bin/business/get", error_reply(45071), json_reply({"errcode": 0}))
 
-    with pytest.raises(NotFoundError):
+    with pytest.raises(SubMerchantNotFoundError):
         client.get(business_id="7")
     with pytest.raises(MalformedReplyError, match="business_info"):
         client.get(business_id="7")

@@ -3,14 +3,14 @@
 import pytest
 
 from wechat_kf.wechat import operations
-from wechat_kf.wechat.codes import ERROR_CODES
+from wechat_kf.wechat.codes import ERRCODES
 from wechat_kf.wechat.errors import (
+    AccountNameUsedError,
     AddressNotAllowedError,
     InvalidInputError,
     MalformedReplyError,
-    NameTakenError,
-    NotFoundError,
     Retry,
+    SubMerchantNotFoundError,
     TokenRefusedError,
     TransportError,
     WeChatApiError,
@@ -49,7 +49,7 @@ BY_RETRY = {
 
 def test_every_code_has_the_status_of_the_reference() -> None:
     found: dict[int, set[int]] = {}
-    for errcode in ERROR_CODES:
+    for errcode in ERRCODES:
         status = api_error(errcode, "", operations.SEND).status
         found.setdefault(status, set()).add(errcode)
 
@@ -58,7 +58,7 @@ def test_every_code_has_the_status_of_the_reference() -> None:
 
 def test_every_code_has_the_retry_class_of_the_reference() -> None:
     found: dict[Retry, set[int]] = {}
-    for errcode in ERROR_CODES:
+    for errcode in ERRCODES:
         retry = api_error(errcode, "", operations.SEND).retry
         found.setdefault(retry, set()).add(errcode)
     found.pop(Retry.NEVER)
@@ -67,7 +67,7 @@ def test_every_code_has_the_retry_class_of_the_reference() -> None:
 
 
 def test_names_are_stable_words_and_one_code_each() -> None:
-    names = [row.name for row in ERROR_CODES.values() if not 65400 <= row.errcode <= 65414]
+    names = [row.name for row in ERRCODES.values() if not 65400 <= row.errcode <= 65414]
 
     assert len(set(names)) == len(names)
     assert all(name.replace("_", "").isalpha() and name.islower() for name in names)
@@ -80,8 +80,8 @@ def test_names_are_stable_words_and_one_code_each() -> None:
         (40014, TokenRefusedError),
         (41001, TokenRefusedError),
         (42001, TokenRefusedError),
-        (45070, NameTakenError),
-        (45071, NotFoundError),
+        (45070, AccountNameUsedError),
+        (45071, SubMerchantNotFoundError),
         (40164, AddressNotAllowedError),
         (45015, WeChatApiError),
         (99999, WeChatApiError),

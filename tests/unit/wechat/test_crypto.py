@@ -18,7 +18,7 @@ from wechat_kf.wechat.crypto import (
     Seal,
     cdata,
     seal_reply,
-    signature,
+    sign_parts,
     signatures_equal,
 )
 
@@ -76,7 +76,7 @@ def cipher() -> FrameCipher:
     ],
 )
 def test_published_signatures(parts: list[str], expected: str) -> None:
-    assert signature(*parts) == expected
+    assert sign_parts(*parts) == expected
 
 
 def test_published_push_decrypts_with_its_pad_of_19(cipher: FrameCipher) -> None:
@@ -143,7 +143,7 @@ def test_we_open_what_wechatpy_sealed(cipher: FrameCipher) -> None:
     encrypt = sealed.split("<Encrypt><![CDATA[")[1].split("]]>", maxsplit=1)[0]
 
     assert cipher.decrypt(encrypt).decode() == "你好"
-    assert signature(TOKEN, "1", "n", encrypt) in sealed
+    assert sign_parts(TOKEN, "1", "n", encrypt) in sealed
 
 
 def test_two_frames_of_one_message_differ(cipher: FrameCipher) -> None:
@@ -241,7 +241,7 @@ def test_signatures_are_compared_whatever_they_hold(a: str, b: str, equal: bool)
 
 def test_signature_sorts_by_code_point() -> None:
     expected = hashlib.sha1("1Ba签👍".encode(), usedforsecurity=False).hexdigest()
-    assert signature("a", "👍", "签", "B", "1") == expected
+    assert sign_parts("a", "👍", "签", "B", "1") == expected
 
 
 def test_cdata_survives_its_own_end_mark() -> None:

@@ -13,11 +13,11 @@ from functools import cache
 from typing import Final
 
 from wechat_kf.errors import AppError
-from wechat_kf.wechat.codes import ERROR_CODES, ErrorCode, describe
-from wechat_kf.wechat.errors import InvalidInputError, MalformedReplyError, Sent, TransportError
+from wechat_kf.wechat.codes import ERRCODES, ErrorCode, describe
+from wechat_kf.wechat.errors import InvalidInputError, MalformedReplyError, TransportError, WasSent
 from wechat_kf.wechat.operations import GET
 
-_NO_ANSWER: Final[Mapping[Sent, str]] = {
+_NO_ANSWER: Final[Mapping[WasSent, str]] = {
     "never": "no connection to WeChat; nothing was sent",
     "perhaps": "no answer of WeChat's; the call may have been carried out",
 }
@@ -53,13 +53,13 @@ def wechat_statuses() -> list[int]:
 
 def _refusals() -> Iterator[CodeEntry]:
     by_name: dict[str, list[ErrorCode]] = {}
-    for row in ERROR_CODES.values():
+    for row in ERRCODES.values():
         if row.status >= 400:  # typing that is shown already is no error to a caller
             by_name.setdefault(row.name, []).append(row)
     for name, rows in by_name.items():
         numbers = tuple(row.errcode for row in rows)
         yield CodeEntry(name, rows[0].status, rows[0].meaning, numbers)
-    other = describe(max(ERROR_CODES) + 1, takes_token=True, repeatable=True)
+    other = describe(max(ERRCODES) + 1, takes_token=True, repeatable=True)
     yield CodeEntry(other.name, other.status, other.meaning)
 
 

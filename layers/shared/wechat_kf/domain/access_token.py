@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from wechat_kf.domain.clock import DAY, MINUTE, SECOND, Clock
+from wechat_kf.domain.remembered import Remembered
 from wechat_kf.errors import UnavailableError
 
 MEMORY_MS = MINUTE
@@ -54,7 +55,7 @@ def fingerprint(token: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ForcedRefreshes:
-    """How often the emergency brake was pulled: on which day (epoch days), how often, and when."""
+    """Forced refreshes so far: on which day (in days since the epoch), how many, and the last."""
 
     day: int = 0
     count: int = 0
@@ -107,6 +108,9 @@ class TokenRefresher(Protocol):
         """
 
 
+_ONE = "row"
+
+
 class TokenProvider:
     """A worker's way to the token: memory (a minute) → table → refresher."""
 
@@ -114,28 +118,27 @@ class TokenProvider:
         self._reader = reader
         self._refresher = refresher
         self._clock = clock
-        self._held: AccessToken | None = None
-        self._held_until = 0
+        self._memory: Remembered[str, AccessToken] = Remembered(clock, MEMORY_MS)
 
     def current(self) -> str:
-        """A token to use now. Raises UnavailableError when none can be had."""
-        now = self._clock()
-        if self._held and now < self._held_until and self._held.usable(now):
-            return self._held.value
-        row = self._reader.read()
-        if row is None or not row.usable(now):
-            row = self._ask(None)
-        return self._hold(row)
+        """Return a token to use now. Raise `UnavailableError` when there is none."""
+        token = self._memory.get(_ONE, self._read_usable)
+        if not token.usable(self._clock()):
+            token = self._memory.put(_ONE, self._read_usable())
+        return token.value
 
     def refused(self, token: str) -> str:
-        """WeChat refused `token`: the table's newer one, or else a new one.
+        """Return the table's newer token or a new one, because WeChat has refused `token`.
 
-        Raises UnavailableError when no other token can be had.
+        Raises `UnavailableError` when there is no other.
         """
+        return self._memory.put(_ONE, self._read_usable(other_than=token)).value
+
+    def _read_usable(self, other_than: str | None = None) -> AccessToken:
         row = self._reader.read()
-        if row is None or row.value == token or not row.usable(self._clock()):
-            row = self._ask(fingerprint(token))
-        return self._hold(row)
+        if row is not None and row.value != other_than and row.usable(self._clock()):
+            return row
+        return self._ask(fingerprint(other_than) if other_than else None)
 
     def _ask(self, refused: str | None) -> AccessToken:
         self._refresher.refresh(refused)
@@ -143,11 +146,6 @@ class TokenProvider:
         if row is None or row.fingerprint == refused:
             raise UnavailableError("no access token can be had now")
         return row
-
-    def _hold(self, row: AccessToken) -> str:
-        self._held = row
-        self._held_until = self._clock() + MEMORY_MS
-        return row.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +160,15 @@ class TokenKeeper:
     patience_ms: int = 10 * SECOND
 
     def refresh(self, refused: str | None = None, *, warm_up: bool = False) -> None:
-        """Make the row good, or find that it is.
+        """Ensure the stored token is usable, refreshing it if necessary.
 
         `refused` is the fingerprint of a token WeChat no longer takes; `warm_up` also renews one
         that is about to expire (for the schedule).
 
         Raises:
             UnavailableError: no usable token within our patience.
-            whatever the issuer raises.
+
+        What the issuer raises passes through.
         """
         margin = WARM_UP_MS if warm_up else MARGIN_MS
         deadline = self.clock() + self.patience_ms

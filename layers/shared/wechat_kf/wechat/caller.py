@@ -1,5 +1,7 @@
 """Calls that carry an access token."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -22,11 +24,11 @@ class Caller:
         self._tokens = tokens
 
     def json(self, call: Call) -> dict[str, Any]:
-        """Make a call that answers JSON; raises what ``replies.success`` raises."""
-        return self.read(call, lambda reply: replies.success(reply, call.operation))
+        """Make a call that answers JSON; raises what `replies.require_success` raises."""
+        return self.read(call, lambda reply: replies.require_success(reply, call.operation))
 
     def read(self, call: Call, reader: Callable[[HttpReply], Answer]) -> Answer:
-        """Make a call and read its reply; ``reader`` raises ``TokenRefusedError`` where due."""
+        """Make a call and read its reply; `reader` raises `TokenRefusedError` where due."""
         token = self._tokens.current()
         try:
             return reader(self._transport.send(call.with_token(token)))

@@ -8,10 +8,12 @@
     client.send(openid, Text("您好"), business_id=business_id)
 
 Every method makes exactly one call to WeChat, and a second one only when WeChat refused the
-access token. Besides what a method names, each raises ``WeChatApiError`` (WeChat said no),
-``TransportError`` and ``MalformedReplyError`` (no usable answer; their ``sent`` tells whether the
-call may have had an effect) and ``InvalidInputError`` (refused here; no call was spent).
+access token. Besides what a method names, each raises `WeChatApiError` (WeChat said no),
+`TransportError` and `MalformedReplyError` (no usable answer; their `sent` says whether the
+call may have had an effect) and `InvalidInputError` (refused here; no call was spent).
 """
+
+from __future__ import annotations
 
 import logging
 import re
@@ -20,7 +22,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from wechat_kf.wechat import diagnostics, media, operations, replies
+from wechat_kf.wechat import MAIN_ACCOUNT, diagnostics, media, operations, replies
 from wechat_kf.wechat.caller import Caller
 from wechat_kf.wechat.diagnostics import CallbackCheck, PastRequest, Quota
 from wechat_kf.wechat.errors import InvalidInputError, WeChatApiError
@@ -28,12 +30,9 @@ from wechat_kf.wechat.media import DownloadedMedia, UploadedMedia
 from wechat_kf.wechat.messages import Menu, Message, MiniProgramPage, longer_than_advised
 from wechat_kf.wechat.naming import validate_account_name, validate_nickname
 from wechat_kf.wechat.operations import Operation
-from wechat_kf.wechat.submerchants import MAX_PAGE, SubMerchant, sub_merchant
+from wechat_kf.wechat.submerchants import MAX_PAGE, SubMerchant, read_sub_merchant
 from wechat_kf.wechat.tokens import TokenSource
 from wechat_kf.wechat.transport import Call, Transport
-
-MAIN_ACCOUNT = "0"
-"""The ``business_id`` that stands for the Mini Program itself, outside any sub-merchant."""
 
 _ALREADY_TYPING = 45081
 _NO_RECENT_EXCHANGE = 45080
@@ -55,7 +54,7 @@ class TypingCommand(StrEnum):
 
 
 class TypingResult(StrEnum):
-    """What became of a typing command."""
+    """The result of a typing command."""
 
     SHOWN = "shown"
     """WeChat carried out the command."""
@@ -69,10 +68,10 @@ class TypingResult(StrEnum):
 class ClientOptions:
     """What WeChat's documents leave open, as switches with the safest default.
 
-    ``send_path`` is used for sub-merchants; the main account always has its own path.
-    ``business_id_as`` is the JSON type of sub-merchant ids, where they are all digits.
-    ``include_card_app_id`` puts our own AppID on Mini Program cards that name none.
-    ``allow_menu`` permits ``Menu`` messages.
+    `send_path` is used for sub-merchants; the main account always has its own path.
+    `business_id_as` is the JSON type of sub-merchant ids, where they are all digits.
+    `include_card_app_id` puts our own AppID on Mini Program cards that name none.
+    `allow_menu` permits `Menu` messages.
     Source: docs/wechat-api.md, sections 4.1 to 4.3.
     """
 
@@ -89,7 +88,7 @@ class ClientOptions:
 
 
 class WeChatClient:
-    """One Mini Program at WeChat. Sub-merchant ids are text; ``"0"`` is the main account."""
+    """One Mini Program at WeChat. Sub-merchant ids are text; `"0"` is the main account."""
 
     def __init__(
         self,
@@ -113,35 +112,35 @@ class WeChatClient:
         *,
         transfer_to_commkf: bool | None = None,
     ) -> str:
-        """Create a sub-merchant and return its ``business_id``.
+        """Create a sub-merchant and return its `business_id`.
 
-        ``account_name`` can be used once, for ever. ``icon_media_id`` is an uploaded image.
-        ``transfer_to_commkf`` forwards its messages to the account's general customer service.
-        Raises ``NameTakenError`` if the name has been used: perhaps by an earlier try of this
-        very call, so settle that, and any call that was perhaps sent, by ``get``.
+        An `account_name` can be used only once. `icon_media_id` is an uploaded image.
+        `transfer_to_commkf` forwards its messages to the account's general customer service.
+        Raises `AccountNameUsedError` if the name has been used: perhaps by an earlier try of this
+        very call, so settle that, and any call that was perhaps sent, by `get`.
         """
         document: dict[str, Any] = {
             "account_name": validate_account_name(account_name),
             "nickname": validate_nickname(nickname),
-            "icon_media_id": _required("icon_media_id", icon_media_id),
+            "icon_media_id": _require("icon_media_id", icon_media_id),
         }
         if transfer_to_commkf is not None:
             document["transfer_to_commkf"] = transfer_to_commkf
         answer = self._caller.json(Call(operations.REGISTER, document=document))
-        return replies.text(answer, "business_id", operations.REGISTER)
+        return replies.require_text(answer, "business_id", operations.REGISTER)
 
     def update(
         self, business_id: str, *, nickname: str | None = None, icon_media_id: str | None = None
     ) -> None:
-        """Change the nickname, the icon or both; ``None`` leaves as it is.
+        """Change the nickname, the icon or both; `None` leaves as it is.
 
-        Raises ``NotFoundError`` if there is no such sub-merchant.
+        Raises `SubMerchantNotFoundError` if there is no such sub-merchant.
         """
         document = {"business_id": self._wire_id(business_id)}
         if nickname is not None:
             document["nickname"] = validate_nickname(nickname)
         if icon_media_id is not None:
-            document["icon_media_id"] = _required("icon_media_id", icon_media_id)
+            document["icon_media_id"] = _require("icon_media_id", icon_media_id)
         if len(document) == 1:
             raise InvalidInputError("nickname", "or icon_media_id must be given")
         self._caller.json(Call(operations.UPDATE, document=document))
@@ -151,29 +150,29 @@ class WeChatClient:
     ) -> SubMerchant:
         """Return one sub-merchant by exactly one of its two keys.
 
-        Raises ``NotFoundError`` if there is no such sub-merchant.
+        Raises `SubMerchantNotFoundError` if there is no such sub-merchant.
         """
         if (business_id is None) == (account_name is None):
             raise InvalidInputError("business_id", "or account_name must be given, not both")
         document = (
             {"business_id": self._wire_id(business_id)}
             if business_id is not None
-            else {"account_name": _required("account_name", account_name)}
+            else {"account_name": _require("account_name", account_name)}
         )
         answer = self._caller.json(Call(operations.GET, document=document))
-        return sub_merchant(
-            replies.mapping(answer, "business_info", operations.GET), operations.GET
+        return read_sub_merchant(
+            replies.require_object(answer, "business_info", operations.GET), operations.GET
         )
 
     def list_page(self, offset: int = 0, count: int = MAX_PAGE) -> list[SubMerchant]:
-        """Return one page, from ``offset`` (0 and up) on, of at most ``count`` (1 to 200)."""
+        """Return one page, from `offset` (0 and up) on, of at most `count` (1 to 200)."""
         if offset < 0:
             raise InvalidInputError("offset", "must not be negative")
         if not 1 <= count <= MAX_PAGE:
             raise InvalidInputError("count", f"must be 1 to {MAX_PAGE}")
         call = Call(operations.LIST, document={"offset": offset, "count": count})
-        items = replies.mappings(self._caller.json(call), "list", operations.LIST)
-        return [sub_merchant(item, operations.LIST) for item in items]
+        items = replies.read_objects(self._caller.json(call), "list", operations.LIST)
+        return [read_sub_merchant(item, operations.LIST) for item in items]
 
     def iter_all(self) -> Iterator[SubMerchant]:
         """Yield every sub-merchant once, reading page after page.
@@ -203,17 +202,17 @@ class WeChatClient:
     ) -> None:
         """Send one message to a customer, as a sub-merchant or as the main account.
 
-        ``ai_generated`` adds WeChat's note that the content was made by AI.
+        `ai_generated` adds WeChat's note that the content was made by AI.
 
-        WeChat gives no message id and knows no idempotency key. A ``TransportError`` or
-        ``MalformedReplyError`` whose ``sent`` is ``"perhaps"`` is an unknown outcome: sending
-        again may deliver twice. A ``WeChatApiError`` is a refusal: nothing was delivered (for
+        WeChat gives no message id and knows no idempotency key. A `TransportError` or
+        `MalformedReplyError` whose `sent` is `"perhaps"` is an unknown outcome: sending
+        again may deliver twice. A `WeChatApiError` is a refusal: nothing was delivered (for
         -1, system busy, that is likely and not promised).
         """
         envelope = {
-            "touser": _required("openid", openid),
+            "touser": _require("openid", openid),
             **self._sender(business_id),
-            **self._prepared(message).to_wire(),
+            **self._prepare(message).to_wire(),
         }
         if ai_generated:
             envelope["aimsgcontext"] = {"is_ai_msg": 1}
@@ -234,7 +233,7 @@ class WeChatClient:
         if command not in tuple(TypingCommand):
             raise InvalidInputError("command", "must be Typing or CancelTyping")
         document = {
-            "touser": _required("openid", openid),
+            "touser": _require("openid", openid),
             "command": str(command),
             **self._sender(business_id),
         }
@@ -253,34 +252,34 @@ class WeChatClient:
     def upload_image(self, data: bytes, filename: str = "") -> UploadedMedia:
         """Upload a PNG, JPEG or GIF of at most 2 MiB; it lives for 3 days.
 
-        Format and size are checked by content. ``filename`` has no effect beyond WeChat's logs.
+        Format and size are checked by content. `filename` has no effect beyond WeChat's logs.
         """
         upload = media.image_upload(data, filename)
         call = Call(operations.UPLOAD, query={"type": "image"}, upload=upload)
-        return media.uploaded(self._caller.json(call))
+        return media.read_upload(self._caller.json(call))
 
     def download(self, media_id: str) -> DownloadedMedia:
         """Fetch a file, such as a customer's image, at most 3 days old and 10 MiB large."""
-        call = Call(operations.DOWNLOAD, query={"media_id": _required("media_id", media_id)})
-        return self._caller.read(call, media.downloaded)
+        call = Call(operations.DOWNLOAD, query={"media_id": _require("media_id", media_id)})
+        return self._caller.read(call, media.read_download)
 
     # Diagnostics (docs/wechat-api.md, section 11.2)
 
     def quota(self, cgi_path: str) -> Quota:
-        """Return the daily quota of one API, by its path such as ``/cgi-bin/media/get``."""
+        """Return the daily quota of one API, by its path such as `/cgi-bin/media/get`."""
         if not cgi_path.startswith("/"):
             raise InvalidInputError("cgi_path", "must start with / and name no host")
         call = Call(operations.QUOTA, document={"cgi_path": cgi_path})
-        return diagnostics.quota(self._caller.json(call))
+        return diagnostics.read_quota(self._caller.json(call))
 
     def clear_quota(self) -> None:
         """Reset the daily quota of every API of the account; 10 times a month."""
         self._caller.json(Call(operations.CLEAR_QUOTA, document={"appid": self._app_id}))
 
     def rid(self, rid: str) -> PastRequest:
-        """Look up a request of the last 7 days by the ``rid`` of its reply."""
-        call = Call(operations.RID, document={"rid": _required("rid", rid)})
-        return diagnostics.past_request(self._caller.json(call))
+        """Look up a request of the last 7 days by the `rid` of its reply."""
+        call = Call(operations.RID, document={"rid": _require("rid", rid)})
+        return diagnostics.read_past_request(self._caller.json(call))
 
     def callback_ips(self) -> tuple[str, ...]:
         """Return the addresses and ranges pushes come from; they change, so refresh daily."""
@@ -293,8 +292,8 @@ class WeChatClient:
     def callback_check(self, action: str = "all", check_operator: str = "DEFAULT") -> CallbackCheck:
         """Let WeChat test the network to our push URL.
 
-        ``action`` is ``all``, ``dns`` or ``ping``; ``check_operator`` the network to test from:
-        ``DEFAULT``, ``CHINANET``, ``UNICOM`` or ``CAP``.
+        `action` is `all`, `dns` or `ping`; `check_operator` the network to test from:
+        `DEFAULT`, `CHINANET`, `UNICOM` or `CAP`.
         """
         if action not in diagnostics.CHECK_ACTIONS:
             raise InvalidInputError("action", f"must be one of {diagnostics.CHECK_ACTIONS}")
@@ -304,16 +303,16 @@ class WeChatClient:
             )
         document = {"action": action, "check_operator": check_operator}
         call = Call(operations.CALLBACK_CHECK, document=document)
-        return diagnostics.callback_check(self._caller.json(call))
+        return diagnostics.read_callback_check(self._caller.json(call))
 
     def _addresses(self, operation: Operation) -> tuple[str, ...]:
-        return diagnostics.addresses(self._caller.json(Call(operation)), operation)
+        return diagnostics.read_addresses(self._caller.json(Call(operation)), operation)
 
     @property
     def _send_operation(self) -> Operation:
         return _SEND_PATHS[self._options.send_path]
 
-    def _prepared(self, message: Message) -> Message:
+    def _prepare(self, message: Message) -> Message:
         too_long = longer_than_advised(message)
         if too_long:
             _logger.warning("message longer than advised", extra={"fields": too_long})
@@ -334,13 +333,13 @@ class WeChatClient:
 
     def _wire_id(self, business_id: str) -> int | str:
         """Give an id the JSON type WeChat wants; an id that is no plain number stays text."""
-        _required("business_id", business_id)
+        _require("business_id", business_id)
         if self._options.business_id_as == "number" and _PLAIN_NUMBER.fullmatch(business_id):
             return int(business_id)
         return business_id
 
 
-def _required(name: str, value: str | None) -> str:
+def _require(name: str, value: str | None) -> str:
     if not value:
         raise InvalidInputError(name, "must not be empty")
     return value

@@ -1,11 +1,12 @@
 """WeChat's error codes: what each means, when to try again, and which HTTP status fits.
 
-Source: section 14 of the interface reference, row by row.
+Source: docs/wechat-api.md, section 14, row by row.
 """
+
+from __future__ import annotations
 
 # A table reads best with one row a line.
 # ruff: noqa: E501
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,16 +22,16 @@ class Retry(StrEnum):
     AFTER_TOKEN = "after_token"  # noqa: S105 (the name of a rule, not a token)
     """Once, with another access token."""
     NEXT_MINUTE = "next_minute"
-    """When the per-minute limit has started anew."""
+    """When the per-minute limit has been reset."""
     NEXT_DAY = "next_day"
-    """When the daily quota has started anew, or an operator has reset it."""
+    """When the daily quota has been reset, by the day or by an operator."""
     LATER = "later"
     """When something outside has changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorCode:
-    """One row of the table: ``errcode`` is WeChat's number, ``name`` our stable word for it."""
+    """One row of the table: `errcode` is WeChat's number, `name` our stable word for it."""
 
     errcode: int
     name: str
@@ -134,7 +135,7 @@ _ROWS = (
 )
 # fmt: on
 
-ERROR_CODES: Mapping[int, ErrorCode] = {row.errcode: row for row in _ROWS}
+ERRCODES: Mapping[int, ErrorCode] = {row.errcode: row for row in _ROWS}
 
 TOKEN_REFUSED_CODES = frozenset({40001, 40014, 41001, 42001})
 """A business call that answers one of these deserves one retry with another token."""
@@ -145,15 +146,15 @@ _CREDENTIAL_REFUSED_BY_TOKEN_API = ErrorCode(
 
 
 def describe(errcode: int, *, takes_token: bool, repeatable: bool) -> ErrorCode:
-    """Return what ``errcode`` means for a call of this kind.
+    """Return what `errcode` means for a call of this kind.
 
-    ``takes_token`` is false for the calls that are made with the AppSecret; there a refused
-    credential is a fault of the configuration. ``repeatable`` decides about codes that are not
+    `takes_token` is false for the calls that are made with the AppSecret; there a refused
+    credential is a fault of the configuration. `repeatable` decides about codes that are not
     documented: repeating a send may deliver twice, repeating a read costs nothing.
     """
     if errcode == 40001 and not takes_token:
         return _CREDENTIAL_REFUSED_BY_TOKEN_API
-    known = ERROR_CODES.get(errcode)
+    known = ERRCODES.get(errcode)
     if known is not None:
         return known
     retry = Retry.BACKOFF if repeatable else Retry.NEVER

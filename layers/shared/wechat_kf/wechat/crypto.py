@@ -10,6 +10,8 @@ https://developers.weixin.qq.com/miniprogram/dev/framework/server-ability/messag
 No exception of this module carries a key, a signature or any content.
 """
 
+from __future__ import annotations
+
 import binascii
 import hashlib
 import hmac
@@ -48,14 +50,14 @@ class FrameFault(StrEnum):
 
 
 class FrameError(ValueError):
-    """An encrypted frame that cannot be opened; `reason` says why, nothing tells its content."""
+    """An encrypted frame that cannot be opened; `reason` says why, nothing shows its content."""
 
     def __init__(self, reason: FrameFault) -> None:
         super().__init__(reason.value)
         self.reason = reason
 
 
-def signature(*parts: str) -> str:
+def sign_parts(*parts: str) -> str:
     """Return WeChat's signature: SHA-1, in lower-case hex, of the sorted and joined parts.
 
     Any text is accepted, even the lone surrogates that a hostile query string can hold.
@@ -151,7 +153,7 @@ def seal_reply(  # noqa: PLR0913 - the parts of section 8.3, the swappable ones 
     `random` (16 bytes) is for tests.
     """
     encrypt = seal.cipher.encrypt(message.encode(), random=random)
-    signed = signature(seal.token, str(timestamp), nonce, encrypt)
+    signed = sign_parts(seal.token, str(timestamp), nonce, encrypt)
     if format is BodyFormat.JSON:
         sealed = {
             "Encrypt": encrypt,

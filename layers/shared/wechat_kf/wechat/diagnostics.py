@@ -1,4 +1,9 @@
-"""Quotas, past requests and the network (docs/wechat-api.md, section 11.2)."""
+"""Quotas, past requests and the network as WeChat reports them.
+
+Source: docs/wechat-api.md, section 11.2.
+"""
+
+from __future__ import annotations
 
 import re
 from collections.abc import Mapping
@@ -16,7 +21,7 @@ _TOKEN_IN_URL = re.compile(r"(access_token=)[^&#\s]*")
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """At most ``call_count`` calls in ``refresh_second`` seconds."""
+    """At most `call_count` calls in `refresh_second` seconds."""
 
     call_count: int
     refresh_second: int
@@ -73,51 +78,51 @@ class CallbackCheck:
     ping: tuple[PingAnswer, ...]
 
 
-def quota(document: Mapping[str, Any]) -> Quota:
+def read_quota(document: Mapping[str, Any]) -> Quota:
     operation = operations.QUOTA
-    day = replies.mapping(document, "quota", operation)
+    day = replies.require_object(document, "quota", operation)
     return Quota(
-        daily_limit=replies.integer(day, "daily_limit", operation),
-        used=replies.integer(day, "used", operation),
-        remain=replies.integer(day, "remain", operation),
+        daily_limit=replies.require_integer(day, "daily_limit", operation),
+        used=replies.require_integer(day, "used", operation),
+        remain=replies.require_integer(day, "remain", operation),
         rate_limit=_rate_limit(document),
     )
 
 
-def past_request(document: Mapping[str, Any]) -> PastRequest:
+def read_past_request(document: Mapping[str, Any]) -> PastRequest:
     operation = operations.RID
-    request = replies.mapping(document, "request", operation)
+    request = replies.require_object(document, "request", operation)
     return PastRequest(
-        invoke_time=replies.integer(request, "invoke_time", operation),
-        cost_in_ms=replies.integer(request, "cost_in_ms", operation),
-        client_ip=_loose(request, "client_ip"),
-        request_url=_TOKEN_IN_URL.sub(r"\1***", _loose(request, "request_url")),
-        request_body=_loose(request, "request_body"),
-        response_body=_loose(request, "response_body"),
+        invoke_time=replies.require_integer(request, "invoke_time", operation),
+        cost_in_ms=replies.require_integer(request, "cost_in_ms", operation),
+        client_ip=_read_text(request, "client_ip"),
+        request_url=_TOKEN_IN_URL.sub(r"\1***", _read_text(request, "request_url")),
+        request_body=_read_text(request, "request_body"),
+        response_body=_read_text(request, "response_body"),
     )
 
 
-def callback_check(document: Mapping[str, Any]) -> CallbackCheck:
+def read_callback_check(document: Mapping[str, Any]) -> CallbackCheck:
     operation = operations.CALLBACK_CHECK
     return CallbackCheck(
         dns=tuple(
-            DnsAnswer(_loose(item, "ip"), _loose(item, "real_operator"))
-            for item in replies.mappings(document, "dns", operation)
+            DnsAnswer(_read_text(item, "ip"), _read_text(item, "real_operator"))
+            for item in replies.read_objects(document, "dns", operation)
         ),
         ping=tuple(
             PingAnswer(
-                _loose(item, "ip"),
-                _loose(item, "from_operator"),
-                _loose(item, "package_loss"),
-                _loose(item, "time"),
+                _read_text(item, "ip"),
+                _read_text(item, "from_operator"),
+                _read_text(item, "package_loss"),
+                _read_text(item, "time"),
             )
-            for item in replies.mappings(document, "ping", operation)
+            for item in replies.read_objects(document, "ping", operation)
         ),
     )
 
 
-def addresses(document: Mapping[str, Any], operation: Operation) -> tuple[str, ...]:
-    """Return ``ip_list``: single addresses or ranges; the docs' table calls the array a string."""
+def read_addresses(document: Mapping[str, Any], operation: Operation) -> tuple[str, ...]:
+    """Return `ip_list`: single addresses or ranges; the docs' table calls the array a string."""
     found = document.get("ip_list") or []
     entries = [found] if isinstance(found, str) else found
     if not isinstance(entries, list):
@@ -130,12 +135,12 @@ def _rate_limit(document: Mapping[str, Any]) -> RateLimit | None:
     if not isinstance(limit, dict) or not limit:
         return None
     return RateLimit(
-        call_count=replies.integer(limit, "call_count", operations.QUOTA),
-        refresh_second=replies.integer(limit, "refresh_second", operations.QUOTA),
+        call_count=replies.require_integer(limit, "call_count", operations.QUOTA),
+        refresh_second=replies.require_integer(limit, "refresh_second", operations.QUOTA),
     )
 
 
-def _loose(document: Mapping[str, Any], name: str) -> str:
+def _read_text(document: Mapping[str, Any], name: str) -> str:
     """Return a field as text, empty if it is absent: nothing depends on these."""
     value = document.get(name)
     return "" if value is None else str(value)

@@ -5,17 +5,19 @@
     WeChatError
      ├ WeChatApiError          WeChat answered with an errcode: it refused the call
      │  ├ TokenRefusedError    the access token was refused
-     │  ├ NameTakenError       the account_name has been used already
-     │  ├ NotFoundError        there is no such sub-merchant
+     │  ├ AccountNameUsedError       the account_name has been used already
+     │  ├ SubMerchantNotFoundError        there is no such sub-merchant
      │  └ AddressNotAllowedError   our IP address is not in the whitelist
-     ├ TransportError          no answer; ``sent`` says whether the call may have had an effect
+     ├ TransportError          no answer; `sent` says whether the call may have had an effect
      ├ MalformedReplyError     an answer that is none; the call may have had an effect
      └ InvalidInputError       refused here, before a call was spent
 
-Every error says what it is to a caller (``code``, a stable word), to HTTP (``status``) and to a
-queue (``retry``). No message, and no repr, holds a token, a secret, a URL, a customer's words or
+Every error says what it is to a caller (`code`, a stable word), to HTTP (`status`) and to a
+queue (`retry`). No message, and no repr, holds a token, a secret, a URL, a customer's words or
 the text WeChat sent along.
 """
+
+from __future__ import annotations
 
 import re
 from typing import Literal
@@ -24,21 +26,21 @@ from wechat_kf.wechat.codes import TOKEN_REFUSED_CODES, Retry, describe
 from wechat_kf.wechat.operations import Operation
 
 __all__ = [
+    "AccountNameUsedError",
     "AddressNotAllowedError",
     "InvalidInputError",
     "MalformedReplyError",
-    "NameTakenError",
-    "NotFoundError",
     "Retry",
-    "Sent",
+    "SubMerchantNotFoundError",
     "TokenRefusedError",
     "TransportError",
+    "WasSent",
     "WeChatApiError",
     "WeChatError",
     "api_error",
 ]
 
-Sent = Literal["never", "perhaps"]
+WasSent = Literal["never", "perhaps"]
 """What is known of a call without a usable answer: certainly not sent, or perhaps sent."""
 
 _RID = re.compile(r"rid:\s*([0-9a-f]+-[0-9a-f]+-[0-9a-f]+)")
@@ -48,7 +50,7 @@ _ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
 class WeChatError(Exception):
     """Anything that kept a call from succeeding.
 
-    ``code`` is a stable word for callers, ``status`` the HTTP status that fits, ``retry`` when
+    `code` is a stable word for callers, `status` the HTTP status that fits, `retry` when
     the call may be made again.
     """
 
@@ -60,7 +62,7 @@ class WeChatError(Exception):
 class InvalidInputError(WeChatError):
     """A value breaks a documented rule; nothing was sent.
 
-    ``field`` names the value, ``rule`` says what is wanted.
+    `field` names the value, `rule` says what is wanted.
     """
 
     code = "invalid_input"
@@ -75,14 +77,14 @@ class InvalidInputError(WeChatError):
 class TransportError(WeChatError):
     """No answer came.
 
-    ``sent`` is ``"never"`` when no byte of the request can have reached WeChat, and
-    ``"perhaps"`` when it may have been carried out. ``reason`` is a short word for logs.
+    `sent` is `"never"` when no byte of the request can have reached WeChat, and
+    `"perhaps"` when it may have been carried out. `reason` is a short word for logs.
     """
 
-    def __init__(self, operation: Operation, *, sent: Sent, reason: str) -> None:
+    def __init__(self, operation: Operation, *, sent: WasSent, reason: str) -> None:
         super().__init__(f"{operation.name}: no answer ({reason}); {sent} sent")
         self.operation = operation.name
-        self.sent: Sent = sent
+        self.sent: WasSent = sent
         self.reason = reason
         self.code = "wechat_unreachable" if sent == "never" else "wechat_did_not_answer"
         self.status = 503 if sent == "never" else 504
@@ -93,11 +95,11 @@ class TransportError(WeChatError):
 class MalformedReplyError(WeChatError):
     """An answer that is not WeChat's: an HTTP status other than 200, or no JSON object.
 
-    The call may have been carried out, hence ``sent`` is always ``"perhaps"``.
+    The call may have been carried out, hence `sent` is always `"perhaps"`.
     """
 
     code = "malformed_reply"
-    sent: Sent = "perhaps"
+    sent: WasSent = "perhaps"
 
     def __init__(self, operation: Operation, reason: str, *, http_status: int) -> None:
         super().__init__(f"{operation.name}: unusable answer ({reason}), HTTP {http_status}")
@@ -108,10 +110,10 @@ class MalformedReplyError(WeChatError):
 
 
 class WeChatApiError(WeChatError):
-    """WeChat answered with an ``errcode``.
+    """WeChat answered with an `errcode`.
 
-    ``meaning`` explains the code; ``rid`` is what WeChat's support asks for, and
-    ``WeChatClient.rid`` looks up. WeChat's own text is not kept: it may repeat what was sent.
+    `meaning` explains the code; `rid` is what WeChat's support asks for, and
+    `WeChatClient.rid` looks up. WeChat's own text is not kept: it may repeat what was sent.
     """
 
     def __init__(self, operation: Operation, errcode: int, errmsg: str = "") -> None:
@@ -130,16 +132,16 @@ class TokenRefusedError(WeChatApiError):
     """The access token is missing, expired, invalid or not the latest."""
 
 
-class NameTakenError(WeChatApiError):
+class AccountNameUsedError(WeChatApiError):
     """The account_name has been used already, perhaps by an earlier try of this very call."""
 
 
-class NotFoundError(WeChatApiError):
+class SubMerchantNotFoundError(WeChatApiError):
     """There is no such sub-merchant."""
 
 
 class AddressNotAllowedError(WeChatApiError):
-    """Our IP address, ``address`` where WeChat names it, is not in the account's whitelist."""
+    """Our IP address, `address` where WeChat names it, is not in the account's whitelist."""
 
     def __init__(self, operation: Operation, errcode: int, errmsg: str = "") -> None:
         super().__init__(operation, errcode, errmsg)
@@ -149,13 +151,13 @@ class AddressNotAllowedError(WeChatApiError):
 
 _CLASSES: dict[int, type[WeChatApiError]] = {
     40164: AddressNotAllowedError,
-    45070: NameTakenError,
-    45071: NotFoundError,
+    45070: AccountNameUsedError,
+    45071: SubMerchantNotFoundError,
 }
 
 
 def api_error(errcode: int, errmsg: str, operation: Operation) -> WeChatApiError:
-    """Build the exception for an ``errcode`` other than 0."""
+    """Build the exception for an `errcode` other than 0."""
     if operation.takes_token and errcode in TOKEN_REFUSED_CODES:
         return TokenRefusedError(operation, errcode, errmsg)
     return _CLASSES.get(errcode, WeChatApiError)(operation, errcode, errmsg)

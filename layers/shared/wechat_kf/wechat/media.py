@@ -3,6 +3,8 @@
 Source: docs/wechat-api.md, section 10.
 """
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +28,7 @@ _SIGNATURES = (
 
 @dataclass(frozen=True, slots=True)
 class UploadedMedia:
-    """An uploaded image: usable by this AppID until ``expires_at`` (Unix time in seconds)."""
+    """An uploaded image: usable by this AppID until `expires_at` (Unix time in seconds)."""
 
     media_id: str
     expires_at: int
@@ -41,14 +43,14 @@ class DownloadedMedia:
 
 
 def image_format(data: bytes) -> str | None:
-    """Return ``png``, ``jpeg`` or ``gif`` by the first bytes, ``None`` for anything else."""
+    """Return `png`, `jpeg` or `gif` by the first bytes, `None` for anything else."""
     return next((name for start, name in _SIGNATURES if data.startswith(start)), None)
 
 
 def image_upload(data: bytes, file_name: str = "") -> Upload:
     """Build the multipart part of an image.
 
-    Raises ``InvalidInputError`` unless ``data`` is a PNG, JPEG or GIF of at most 2 MiB.
+    Raises `InvalidInputError` unless `data` is a PNG, JPEG or GIF of at most 2 MiB.
     """
     kind = image_format(data)
     if kind is None:
@@ -58,19 +60,19 @@ def image_upload(data: bytes, file_name: str = "") -> Upload:
     return Upload("media", _safe_file_name(file_name, kind), f"image/{kind}", data)
 
 
-def uploaded(document: dict[str, Any]) -> UploadedMedia:
-    created_at = replies.integer(document, "created_at", operations.UPLOAD)
+def read_upload(document: dict[str, Any]) -> UploadedMedia:
+    created_at = replies.require_integer(document, "created_at", operations.UPLOAD)
     return UploadedMedia(
-        media_id=replies.text(document, "media_id", operations.UPLOAD),
+        media_id=replies.require_text(document, "media_id", operations.UPLOAD),
         expires_at=created_at + MEDIA_LIFE_SECONDS,
     )
 
 
-def downloaded(reply: HttpReply) -> DownloadedMedia:
-    """Tell a file from an error: both come with HTTP 200, and the content type does not say."""
+def read_download(reply: HttpReply) -> DownloadedMedia:
+    """Return the file; raise what an error says: both come with HTTP 200 and any content type."""
     operation = operations.DOWNLOAD
     replies.require_ok_status(reply, operation)
-    document = replies.json_object(reply.body) if reply.body.lstrip()[:1] == b"{" else None
+    document = replies.read_object(reply.body) if reply.body.lstrip()[:1] == b"{" else None
     if document is not None:
         replies.raise_for_errcode(document, operation)
     if document is not None or not reply.body:
@@ -82,7 +84,7 @@ def downloaded(reply: HttpReply) -> DownloadedMedia:
 def _safe_file_name(file_name: str, kind: str) -> str:
     """Keep what is plain ASCII of a name, and give it the extension of the content.
 
-    For other characters HTTP libraries write ``filename*=`` (RFC 2231), which WeChat does not
+    For other characters HTTP libraries write `filename*=` (RFC 2231), which WeChat does not
     read: it answers 41005, media data missing (https://github.com/wechatpy/wechatpy/issues/293).
     The name has no use beyond the upload, so nothing is lost.
     """

@@ -1,10 +1,12 @@
 """What can be sent to a customer.
 
 A message that exists is valid: the constructors check what can be checked here and raise
-``InvalidInputError``. Reprs never show a customer's or an agent's words.
+`InvalidInputError`. Reprs never show a customer's or an agent's words.
 
 Source: docs/wechat-api.md, sections 4.3 to 4.5.
 """
+
+from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
@@ -23,9 +25,9 @@ ADVISED_DESCRIPTION_CHARACTERS = 128
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Plain text of 1 to 2048 UTF-8 bytes; ``<a href=…>`` in it becomes a link.
+    """Plain text of 1 to 2048 UTF-8 bytes; `<a href=…>` in it becomes a link.
 
-    Escape ``<`` in text that comes from third parties. Longer text: see ``split_text``.
+    Escape `<` in text that comes from third parties. Longer text: see `split_text`.
     """
 
     content: str = field(repr=False)
@@ -44,7 +46,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image, by the ``media_id`` of an upload that is younger than 3 days."""
+    """An image, by the `media_id` of an upload that is younger than 3 days."""
 
     media_id: str
 
@@ -57,9 +59,9 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A card that opens a web page; ``thumb_url`` is a JPG or PNG, 640×320 or 80×80 advised.
+    """A card that opens a web page; `thumb_url` is a JPG or PNG, 640×320 or 80×80 advised.
 
-    WeChat has accepted, and never shown, links to ``mp.weixin.qq.com`` articles.
+    WeChat has accepted, and never shown, links to `mp.weixin.qq.com` articles.
     """
 
     title: str = field(repr=False)
@@ -87,8 +89,8 @@ class Link:
 class MiniProgramPage:
     """A card that opens a page of the Mini Program.
 
-    ``page_path`` is written as in app.json and may carry a query. ``thumb_media_id`` is an
-    uploaded image, 520×416 advised. ``app_id`` is filled in by the client when it is ``None``.
+    `page_path` is written as in app.json and may carry a query. `thumb_media_id` is an
+    uploaded image, 520×416 advised. `app_id` is filled in by the client when it is `None`.
     """
 
     title: str = field(repr=False)
@@ -114,7 +116,7 @@ class MiniProgramPage:
 
 @dataclass(frozen=True, slots=True)
 class MenuItem:
-    """One choice of a menu; ``item_id`` comes back when the customer taps it."""
+    """One choice of a menu; `item_id` comes back when the customer taps it."""
 
     item_id: str
     content: str = field(repr=False)
@@ -160,13 +162,13 @@ def longer_than_advised(message: Message) -> tuple[str, ...]:
 
 
 def split_text(text: str, limit: int = MAX_TEXT_BYTES) -> list[str]:
-    """Split ``text`` into parts of at most ``limit`` UTF-8 bytes; joined, they are ``text`` again.
+    """Split `text` into parts of at most `limit` UTF-8 bytes; joined, they are `text` again.
 
     Never cuts inside a character, nor between a character and the marks or joiners that belong
     to it, unless one such cluster alone exceeds the limit. Cuts after a line break or a space
     where there is one in the last quarter of a part. Each part is one message of the customer's
     send allowance. A link that spans a cut is broken.
-    Raises ``InvalidInputError`` for a limit below 4 bytes or text that is not valid Unicode.
+    Raises `InvalidInputError` for a limit below 4 bytes or text that is not valid Unicode.
     """
     if limit < 4:
         raise InvalidInputError("limit", "must be at least 4, the bytes of the longest character")
@@ -185,7 +187,7 @@ def _parts(text: str, limit: int) -> Iterator[str]:
 
 
 def _furthest(text: str, start: int, limit: int) -> int:
-    """Return the end of the longest part from ``start`` that fits into ``limit`` bytes."""
+    """Return the end of the longest part from `start` that fits into `limit` bytes."""
     head = text[start : start + limit].encode()[:limit]  # a character is at least one byte
     return start + len(head.decode(errors="ignore"))
 

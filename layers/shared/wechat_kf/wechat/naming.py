@@ -5,6 +5,8 @@ be refused with 45078, 45079 or 45091.
 Source: docs/wechat-api.md, section 3.1.
 """
 
+from __future__ import annotations
+
 import hashlib
 import re
 
@@ -20,14 +22,14 @@ _LETTER_OR_DIGIT = re.compile("[A-Za-z0-9]")
 
 
 def validate_account_name(account_name: str) -> str:
-    """Return ``account_name`` if it is 6 to 30 ASCII letters, digits or underscores.
+    """Return `account_name` if it is 6 to 30 ASCII letters, digits or underscores.
 
-    Case counts, and each value can be used once only, for ever.
-    Raises ``InvalidInputError``.
+    Case counts, and each value can be used only once.
+    Raises `InvalidInputError`.
     """
     if not _ACCOUNT_NAME.fullmatch(account_name):
         wrong = re.search(r"[^A-Za-z0-9_]", account_name)
-        found = f"found {_shown(wrong[0])}" if wrong else f"found {len(account_name)}"
+        found = f"found {_show(wrong[0])}" if wrong else f"found {len(account_name)}"
         raise InvalidInputError(
             "account_name",
             f"must be 6 to 30 ASCII letters, digits or underscores; {found}",
@@ -36,10 +38,10 @@ def validate_account_name(account_name: str) -> str:
 
 
 def validate_nickname(nickname: str) -> str:
-    """Return ``nickname`` if it is 4 to 30 wide: a Chinese character counts 2, a–z, 0–9 count 1.
+    """Return `nickname` if it is 4 to 30 wide: a Chinese character counts 2, a–z, 0–9 count 1.
 
     Anything else (spaces, punctuation, emoji) is outside the documented set.
-    Raises ``InvalidInputError``, which names the character or the width found.
+    Raises `InvalidInputError`, which names the character or the width found.
     """
     width = sum(_width(character) for character in nickname)
     if not 4 <= width <= 30:
@@ -48,11 +50,11 @@ def validate_nickname(nickname: str) -> str:
 
 
 def derive_account_name(external_id: str) -> str:
-    """Derive a valid ``account_name`` from the platform's own id of a merchant.
+    """Derive a valid `account_name` from the platform's own id of a merchant.
 
     The same id gives the same name always, so that a register that is repeated finds its first
     try instead of burning a second name. Ids that differ only in case give different names.
-    Raises ``InvalidInputError`` for an empty id.
+    Raises `InvalidInputError` for an empty id.
     """
     if not external_id:
         raise InvalidInputError("external_id", "must not be empty")
@@ -67,10 +69,10 @@ def _width(character: str) -> int:
         return 2
     raise InvalidInputError(
         "nickname",
-        f"must consist of Chinese characters, ASCII letters and digits; found {_shown(character)}",
+        f"must consist of Chinese characters, ASCII letters and digits; found {_show(character)}",
     )
 
 
-def _shown(character: str) -> str:
+def _show(character: str) -> str:
     code_point = f"U+{ord(character):04X}"
     return f"{character!r} ({code_point})" if character.isprintable() else code_point

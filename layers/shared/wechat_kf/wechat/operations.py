@@ -1,5 +1,7 @@
 """The calls this package makes, one constant each (docs/wechat-api.md, section 1)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 
@@ -7,7 +9,7 @@ from dataclasses import dataclass
 class Operation:
     """One WeChat API call.
 
-    ``repeatable`` says that making the call twice does no harm. ``takes_token`` is false for the
+    `repeatable` says that making the call twice does no harm. `takes_token` is false for the
     calls that are made with the AppSecret instead of an access token.
     """
 

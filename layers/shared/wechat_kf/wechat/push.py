@@ -7,6 +7,8 @@ Source: docs/wechat-api.md, section 7, after
 https://developers.weixin.qq.com/miniprogram/dev/framework/server-ability/message-push.html
 """
 
+from __future__ import annotations
+
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,15 +24,14 @@ from wechat_kf.wechat.crypto import (
     Seal,
     cdata,
     seal_reply,
-    signature,
+    sign_parts,
     signatures_equal,
 )
 from wechat_kf.wechat.push_body import MAX_BODY_BYTES, BodyError, parse_body
-from wechat_kf.wechat.push_fields import EVENT, MAIN_ACCOUNT, Push, push_of
+from wechat_kf.wechat.push_fields import EVENT, Push, read_push
 
 __all__ = [
     "EVENT",
-    "MAIN_ACCOUNT",
     "MAX_BODY_BYTES",
     "BodyFormat",
     "Push",
@@ -180,7 +181,7 @@ class PushOpener:
         # without msg_signature, or console and settings differ.
         if "Encrypt" in fields:
             raise PushRefusedError(Refusal.ENCRYPTED)
-        return push_of(fields, format_, None)
+        return read_push(fields, format_, None)
 
     def _open_sealed(self, body: bytes, query: Mapping[str, str]) -> Push:
         # Before the signature is checked, the envelope is read for `Encrypt` alone.
@@ -195,23 +196,23 @@ class PushOpener:
         token = self._verify_encrypt((compact, encrypt), query)
         message, seal = self._decrypt(compact, token)
         format_, fields = parse_body(message)
-        return push_of(fields, format_, seal)
+        return read_push(fields, format_, seal)
 
     def _verify_query(self, query: Mapping[str, str]) -> None:
-        given, timestamp, nonce = _signed(query, "signature")
+        given, timestamp, nonce = _read_signature(query, "signature")
         if self._signing_token(given, timestamp, nonce) is None:
             raise PushRefusedError(Refusal.WRONG_SIGNATURE)
         self._check_age(timestamp)
 
     def _verify_encrypt(self, spellings: tuple[str, str], query: Mapping[str, str]) -> str:
         """The token that signed one of the spellings."""
-        given, timestamp, nonce = _signed(query, "msg_signature")
+        given, timestamp, nonce = _read_signature(query, "msg_signature")
         for encrypt in spellings:
             token = self._signing_token(given, timestamp, nonce, encrypt)
             if token is not None:
                 self._check_age(timestamp)
                 return token
-        # A wrong token is told from a changed body by the signature that leaves the body out.
+        # The signature that leaves the body out distinguishes a wrong token from a changed body.
         without_body = query.get("signature") or ""
         token_is_right = self._signing_token(without_body, timestamp, nonce) is not None
         raise PushRefusedError(
@@ -220,7 +221,7 @@ class PushOpener:
 
     def _signing_token(self, given: str, *parts: str) -> str | None:
         for token in self._tokens:
-            if signatures_equal(given, signature(token, *parts)):
+            if signatures_equal(given, sign_parts(token, *parts)):
                 return token
         return None
 
@@ -247,8 +248,8 @@ def transfer_reply(push: Push, *, nonce: str, now: int) -> str:
     """Return the answer that hands this message to WeChat's own service tool (section 7.6).
 
     In the push's format, and sealed when the push was, with the same keys (section 8.3). `nonce` is
-    that of the push's query, `now` in seconds. The reference advises against it for sub-merchants,
-    which is the caller's choice. Raises ValueError for events.
+    that of the push's query, `now` in seconds. Its effect in a sub-merchant's conversation is not
+    documented, so the caller decides. Raises `ValueError` for events.
     """
     if push.kind == EVENT:
         raise ValueError("events cannot be transferred")
@@ -293,7 +294,7 @@ def _parameter(query: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _signed(query: Mapping[str, str], name: str) -> tuple[str, str, str]:
+def _read_signature(query: Mapping[str, str], name: str) -> tuple[str, str, str]:
     """The signature of that name, and the timestamp and the nonce that it covers."""
     given, timestamp = _parameter(query, name), _parameter(query, "timestamp")
     nonce = _parameter(query, "nonce")

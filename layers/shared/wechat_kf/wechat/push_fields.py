@@ -1,4 +1,6 @@
-"""From the fields of a verified push to a typed value (docs/wechat-api.md, section 7)."""
+"""Turn the fields of a verified push into a typed value (docs/wechat-api.md, section 7)."""
+
+from __future__ import annotations
 
 import hashlib
 import re
@@ -6,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from wechat_kf.wechat import MAIN_ACCOUNT
 from wechat_kf.wechat.crypto import BodyFormat, Seal
 from wechat_kf.wechat.push_body import BodyError
 
-MAIN_ACCOUNT: Final = "0"
 EVENT: Final = "event"
 MAX_KIND_LENGTH: Final = 128
 MAX_ID_DIGITS: Final = 20  # of 64 bits
@@ -79,7 +81,7 @@ class Push:
         return hashlib.sha256(f"{self.account}|{self.openid}|{what}".encode()).hexdigest()
 
 
-def push_of(fields: dict[str, Any], format: BodyFormat, seal: Seal | None) -> Push:  # noqa: A002
+def read_push(fields: dict[str, Any], format: BodyFormat, seal: Seal | None) -> Push:  # noqa: A002
     """Return the push that `fields` describe; they are used up.
 
     Raises BodyError when a field that is needed to route the push is missing or impossible.
@@ -88,8 +90,8 @@ def push_of(fields: dict[str, Any], format: BodyFormat, seal: Seal | None) -> Pu
     kind = _kind(take("MsgType", None))
     event = _event(take("Event", None)) if kind == EVENT else None
     return Push(
-        account=_matching(_ACCOUNT, take("ToUserName", None)),
-        openid=_matching(_ACCOUNT, take("FromUserName", None)),
+        account=_match(_ACCOUNT, take("ToUserName", None)),
+        openid=_match(_ACCOUNT, take("FromUserName", None)),
         business_id=_business_id(take("BusinessId", None)),
         created_at=_created_at(take("CreateTime", None)),
         kind=kind,
@@ -125,7 +127,7 @@ def _text(value: object) -> str:
     raise BodyError("neither text nor integer")
 
 
-def _matching(pattern: re.Pattern[str], value: object) -> str:
+def _match(pattern: re.Pattern[str], value: object) -> str:
     text = _text(value).strip()
     if pattern.fullmatch(text):
         return text
@@ -143,7 +145,7 @@ def _event(value: object) -> str | None:
 
 
 def _created_at(value: object) -> int:
-    return int(_matching(_SECONDS, value))
+    return int(_match(_SECONDS, value))
 
 
 def _business_id(value: object) -> str:
@@ -152,7 +154,7 @@ def _business_id(value: object) -> str:
     if not text:
         return MAIN_ACCOUNT
     if not (text.isascii() and text.isdigit()):
-        return _matching(_BUSINESS_ID, text)
+        return _match(_BUSINESS_ID, text)
     digits = text.lstrip("0") or MAIN_ACCOUNT
     if len(digits) <= MAX_ID_DIGITS:
         return digits
@@ -162,4 +164,4 @@ def _business_id(value: object) -> str:
 def _message_id(value: object) -> str | None:
     # 0 is no id: taken for one, it would make all such pushes of a customer duplicates.
     text = _text(value).strip()
-    return None if text in ("", "0") else _matching(_MESSAGE_ID, text)
+    return None if text in ("", "0") else _match(_MESSAGE_ID, text)

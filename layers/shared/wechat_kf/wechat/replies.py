@@ -1,8 +1,10 @@
 """From bytes to a checked JSON object (docs/wechat-api.md, section 2).
 
-HTTP and ``errcode`` are two layers: a status other than 200 means that no API has answered; an
-``errcode`` other than 0 is an answer, and it comes with HTTP 200.
+HTTP and `errcode` are two layers: a status other than 200 means that no API has answered; an
+`errcode` other than 0 is an answer, and it comes with HTTP 200.
 """
+
+from __future__ import annotations
 
 import json
 from collections.abc import Mapping
@@ -13,14 +15,14 @@ from wechat_kf.wechat.operations import Operation
 from wechat_kf.wechat.transport import HttpReply
 
 
-def success(reply: HttpReply, operation: Operation) -> dict[str, Any]:
-    """Return the JSON object of a reply that reports success: ``errcode`` absent or 0.
+def require_success(reply: HttpReply, operation: Operation) -> dict[str, Any]:
+    """Return the JSON object of a reply that reports success: `errcode` absent or 0.
 
-    Raises ``WeChatApiError`` for any other ``errcode`` and ``MalformedReplyError`` for anything
+    Raises `WeChatApiError` for any other `errcode` and `MalformedReplyError` for anything
     that is not a JSON object inside HTTP 200.
     """
     require_ok_status(reply, operation)
-    document = json_object(reply.body)
+    document = read_object(reply.body)
     if document is None:
         raise MalformedReplyError(operation, "no JSON object", http_status=reply.status)
     raise_for_errcode(document, operation)
@@ -32,10 +34,10 @@ def require_ok_status(reply: HttpReply, operation: Operation) -> None:
         raise MalformedReplyError(operation, "not WeChat's", http_status=reply.status)
 
 
-def json_object(body: bytes) -> dict[str, Any] | None:
-    """Parse a body whatever its content type says; ``None`` if it is no JSON object.
+def read_object(body: bytes) -> dict[str, Any] | None:
+    """Parse a body whatever its content type says; `None` if it is no JSON object.
 
-    Bytes that are not UTF-8 are replaced: a mangled ``errmsg`` must not turn a clear refusal
+    Bytes that are not UTF-8 are replaced: a mangled `errmsg` must not turn a clear refusal
     into an unknown outcome.
     """
     try:
@@ -54,7 +56,7 @@ def raise_for_errcode(document: Mapping[str, Any], operation: Operation) -> None
         raise api_error(errcode, str(document.get("errmsg", "")), operation)
 
 
-def text(document: Mapping[str, Any], name: str, operation: Operation) -> str:
+def require_text(document: Mapping[str, Any], name: str, operation: Operation) -> str:
     """Return a required field as text; WeChat sends ids as numbers and the docs say strings."""
     value = document.get(name)
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
@@ -62,7 +64,7 @@ def text(document: Mapping[str, Any], name: str, operation: Operation) -> str:
     return str(value)
 
 
-def integer(document: Mapping[str, Any], name: str, operation: Operation) -> int:
+def require_integer(document: Mapping[str, Any], name: str, operation: Operation) -> int:
     """Return a required field as a number; older replies send some of them as text."""
     try:
         return int(document[name])
@@ -70,7 +72,7 @@ def integer(document: Mapping[str, Any], name: str, operation: Operation) -> int
         raise malformed(operation, name) from None
 
 
-def mapping(document: Mapping[str, Any], name: str, operation: Operation) -> dict[str, Any]:
+def require_object(document: Mapping[str, Any], name: str, operation: Operation) -> dict[str, Any]:
     """Return a required field that is an object."""
     value = document.get(name)
     if not isinstance(value, dict):
@@ -78,8 +80,10 @@ def mapping(document: Mapping[str, Any], name: str, operation: Operation) -> dic
     return value
 
 
-def mappings(document: Mapping[str, Any], name: str, operation: Operation) -> list[dict[str, Any]]:
-    """Return an array of objects; absent and ``null`` are the empty array."""
+def read_objects(
+    document: Mapping[str, Any], name: str, operation: Operation
+) -> list[dict[str, Any]]:
+    """Return an array of objects; absent and `null` are the empty array."""
     value = document.get(name) or []
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise malformed(operation, name)

@@ -1,4 +1,6 @@
-"""A ``requests`` session that knows when nothing was sent, and that keeps secrets out of logs."""
+"""A `requests` session that knows when nothing was sent, and that keeps secrets out of logs."""
+
+from __future__ import annotations
 
 import logging
 import re
@@ -13,7 +15,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 
 
 def never_connected(error: Exception) -> bool:
-    """Tell whether a request failed before its first byte could leave."""
+    """Return whether a request failed before its first byte could leave."""
     cause = error.args[0] if error.args else None
     return isinstance(getattr(cause, "reason", None), NewConnectionError)
 
@@ -43,7 +45,7 @@ class _CertainConnection:
     reports a connection that is reset during the handshake in the same way as one that is reset
     after the request went out, and only the first of the two is certainly not sent.
 
-    A connection that was idle for longer than `IDLE_SECONDS` is made anew: a function that was
+    A connection that was idle for longer than `IDLE_SECONDS` is replaced: a function that was
     frozen between two events, or needed fewer connections for a while, holds some that are dead.
     """
 

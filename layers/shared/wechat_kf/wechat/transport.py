@@ -1,12 +1,14 @@
 """HTTP to WeChat: hosts, timeouts, and exact knowledge of what a failed call may have done.
 
 A WeChat send has no idempotency key, so it matters whether a call that failed can have reached
-WeChat. ``Transport`` answers with ``TransportError.sent``: ``"never"`` when the connection could
-not be made, ``"perhaps"`` for everything after that. Only a call that was never sent is tried on
+WeChat. `Transport` answers with `TransportError.sent`: `"never"` when the connection could
+not be made, `"perhaps"` for everything after that. Only a call that was never sent is tried on
 the next host.
 
 Source: docs/wechat-api.md, sections 2, 11.1 and 14 (network layer).
 """
+
+from __future__ import annotations
 
 import ipaddress
 import time
@@ -60,7 +62,7 @@ class Call:
     document: Mapping[str, Any] | None = field(default=None, repr=False)
     upload: Upload | None = None
 
-    def with_token(self, token: str) -> "Call":
+    def with_token(self, token: str) -> Call:
         return replace(self, query={"access_token": token, **self.query})
 
 
@@ -75,9 +77,9 @@ class HttpReply:
 class Transport:
     """One HTTP session to WeChat.
 
-    ``hosts`` are full origins such as ``https://api.weixin.qq.com``, in the order of preference.
-    Plain ``http`` is accepted for loopback hosts only (the local simulator). Redirects are not
-    followed, nothing is retried on the same host, and the proxy settings and ``.netrc`` of the
+    `hosts` are full origins such as `https://api.weixin.qq.com`, in the order of preference.
+    Plain `http` is accepted for loopback hosts only (the local simulator). Redirects are not
+    followed, nothing is retried on the same host, and the proxy settings and `.netrc` of the
     environment are ignored: they would see or change requests that carry an access token.
     """
 
@@ -90,7 +92,7 @@ class Transport:
     ) -> None:
         if not hosts:
             raise InvalidInputError("hosts", "must name at least one host")
-        self._hosts = tuple(_checked_origin(host) for host in hosts)
+        self._hosts = tuple(_check_origin(host) for host in hosts)
         self._timeouts = timeouts or Timeouts()
         self._clock = clock
         self._preferred = self._hosts[0]
@@ -100,8 +102,8 @@ class Transport:
     def send(self, call: Call) -> HttpReply:
         """Make one call and return the reply whatever its HTTP status.
 
-        Raises ``TransportError`` when no complete reply came, ``MalformedReplyError`` when the
-        reply is larger than ``MAX_REPLY_BYTES``.
+        Raises `TransportError` when no complete reply came, `MalformedReplyError` when the
+        reply is larger than `MAX_REPLY_BYTES`.
         """
         for host in self._hosts_in_order():
             outcome = self._attempt(host, call)
@@ -110,7 +112,7 @@ class Transport:
             failure = outcome
             if failure.sent == "perhaps":
                 break
-        # Raised here, outside any ``except`` block, so that the exception of the HTTP library,
+        # Raised here, outside any `except` block, so that the exception of the HTTP library,
         # which holds the URL with the access token, is not even its context.
         raise failure
 
@@ -176,7 +178,7 @@ def _body_arguments(call: Call) -> dict[str, Any]:
     return {}
 
 
-def _checked_origin(host: str) -> str:
+def _check_origin(host: str) -> str:
     rule = "must be origins such as https://api.weixin.qq.com (http for loopback only)"
     try:
         parts = urlsplit(host)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.pushes import MESSAGES, Console
-from wechat_kf.adapters.wechat.push_events import event_of
+from wechat_kf.adapters.wechat.push_events import to_event
 from wechat_kf.domain.events import EventType
 
 CONSOLE = Console()
@@ -17,7 +17,7 @@ MESSAGE_ID = {"message_id": "22923519871373703"}
 
 def event(kind: str, **fields: Any) -> Any:
     request = CONSOLE.push({**MESSAGES[kind], **fields})
-    return event_of(CONSOLE.opener().open(*request), "wx1")
+    return to_event(CONSOLE.opener().open(*request), "wx1")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from wechat_kf.domain.messages.message import (
 from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat import operations
 from wechat_kf.wechat.client import TypingResult
-from wechat_kf.wechat.codes import ERROR_CODES
+from wechat_kf.wechat.codes import ERRCODES
 from wechat_kf.wechat.diagnostics import Quota, RateLimit
 from wechat_kf.wechat.errors import (
     InvalidInputError,
@@ -116,7 +116,7 @@ WAITING = {
 }
 
 
-@pytest.mark.parametrize("errcode", sorted(ERROR_CODES))
+@pytest.mark.parametrize("errcode", sorted(ERRCODES))
 def test_every_documented_refusal_is_final_or_waits_as_it_should(errcode: int) -> None:
     outcome = outcome_of(api_error(errcode, "no rid: 6a-1b-2c", OPERATION))
     if errcode == 4:
@@ -126,7 +126,7 @@ def test_every_documented_refusal_is_final_or_waits_as_it_should(errcode: int) -
     assert outcome.wait == WAITING.get(errcode)
     assert outcome.failure.errcode == errcode
     assert outcome.failure.rid == "6a-1b-2c"
-    assert outcome.failure.code == ERROR_CODES[errcode].name
+    assert outcome.failure.code == ERRCODES[errcode].name
 
 
 def test_an_undocumented_refusal_is_final() -> None:

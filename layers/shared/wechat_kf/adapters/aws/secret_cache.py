@@ -52,7 +52,7 @@ class SecretCache:
         try:
             self._held = self._read()
         except UnavailableError as error:
-            _logger.warning("secret not refreshed: %s", error.detail)
+            _logger.warning("secret not refreshed", extra={"reason": error.detail})
 
     def _read(self) -> dict[str, str]:
         self._asked_at = self._clock()

@@ -30,7 +30,7 @@ class WeChatDirectory:
                 icon_media_id,
                 transfer_to_commkf=registration.transfer_to_commkf,
             )
-        except wechat_errors.NameTakenError as error:
+        except wechat_errors.AccountNameUsedError as error:
             rid = {"rid": error.rid} if error.rid else {}
             raise AccountNameTakenError(errcode=error.errcode, **rid) from None
         except (wechat_errors.TransportError, wechat_errors.MalformedReplyError) as error:
@@ -47,13 +47,13 @@ class WeChatDirectory:
     def get(self, business_id: str) -> DirectoryEntry | None:
         try:
             return _entry(self._client.get(business_id=business_id))
-        except wechat_errors.NotFoundError:
+        except wechat_errors.SubMerchantNotFoundError:
             return None
 
     def find(self, account_name: str) -> DirectoryEntry | None:
         try:
             return _entry(self._client.get(account_name=account_name))
-        except wechat_errors.NotFoundError:
+        except wechat_errors.SubMerchantNotFoundError:
             return None
 
     def list(self) -> Iterator[DirectoryEntry]:

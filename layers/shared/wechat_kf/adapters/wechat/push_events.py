@@ -1,4 +1,4 @@
-"""From a push of WeChat's to an event of ours."""
+"""Turn a push of WeChat's into an event of ours."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _OUR_NAMES = {"content": "text"}
 _ENTERED = "user_enter_tempsession"
 
 
-def event_of(push: Push, app_id: str) -> Event:
-    """The event a push becomes. A repeated push becomes the same event, id included."""
+def to_event(push: Push, app_id: str) -> Event:
+    """Return the event of `push`. A repeated push gives the same event, id included."""
     return Event(
         id=push.deduplication_key,
         type=_event_type(push),

@@ -1,4 +1,4 @@
-"""Taking a push in: open it with the keys of the moment, and queue the event it becomes."""
+"""Receive a push: open it with the current keys, and queue it as an event."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-from wechat_kf.adapters.wechat.push_events import event_of
+from wechat_kf.adapters.wechat.push_events import to_event
 from wechat_kf.domain.clock import SECOND, Clock, now_ms
-from wechat_kf.domain.events import Event, EventQueue
+from wechat_kf.domain.events import MAIN_ACCOUNT, Event, EventQueue
 from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat.push import (
     EVENT,
-    MAIN_ACCOUNT,
     Push,
     PushKeys,
     PushMode,
@@ -93,7 +92,7 @@ class PushReceiver:
             push = self._current_opener().open(body, query)
         except PushRefusedError as error:
             push = self._newer_opener(error).open(body, query)
-        event = event_of(push, self._policy.app_id)
+        event = to_event(push, self._policy.app_id)
         self._events.put(event)
         return Received(event, self._answer_to(push, query))
 

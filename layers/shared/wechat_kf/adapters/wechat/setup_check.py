@@ -1,4 +1,4 @@
-"""Asks WeChat whether the account is set up as we need it; for `make doctor`.
+"""Ask WeChat whether the account is set up as we need it; for `make doctor`.
 
 Runs in the token function, the one place that knows the AppSecret: no caller needs more rights.
 """
@@ -59,6 +59,6 @@ def check_setup(issuer: TokenIssuer, checker_for: NetworkCheckers) -> dict[str, 
 
 
 def failure_facts(error: WeChatError | AppError) -> dict[str, Any]:
-    """What may be told of an error: its code, WeChat's `errcode` and `rid`, our own address."""
+    """Return what may be shown of an error: code, WeChat's `errcode` and `rid`, our address."""
     facts = {name: getattr(error, name, None) for name in ("code", "errcode", "rid", "address")}
     return {name: value for name, value in facts.items() if value is not None}

@@ -12,7 +12,7 @@ from wechat_kf.wechat.transport import Transport
 
 
 class StableTokenIssuer:
-    """Calls stable_token with the app secret, read anew for each call: it is needed that rarely."""
+    """Calls stable_token with the app secret, read for each call: it is needed that rarely."""
 
     def __init__(
         self, transport: Transport, secret: Callable[[], Mapping[str, str]], clock: Clock
