@@ -29,27 +29,27 @@ SEND_PATH = "/cgi-bin/message/custom/business/send"
 TOKEN_PATH = "/cgi-bin/stable_token"
 
 COUNTED_NOTE = (
-    f"Of {COUNTED} pushes, then of {COUNTED} sends, on the deployed stack: what the emulator's "
-    "CloudTrail and the WeChat simulator recorded, divided by the number of messages. The "
-    "promises are those of the design's section 7. Reads are shown without a promise; those that "
-    "are cached for seconds are spread over the messages of a warm worker. What Lambda itself "
-    "does to its queues (receive, delete) is not in the count; the cost table has it."
+    f"{COUNTED} pushes, then {COUNTED} sends, on the deployed stack: the calls recorded by the "
+    "emulator's CloudTrail and the WeChat simulator, divided by the number of messages. Reads "
+    "have no promise; those cached for seconds are spread over the messages of a warm worker. "
+    "Lambda's own queue requests (receive, delete) are not counted here; the cost table includes "
+    "them."
 )
 PIPELINE_NOTE = (
     "From the push's POST to the webhook's arrival, on the local stack (two cores, one emulator): "
     "ours against three empty functions with the same hops (`benchmarks/empty_pipeline`: HTTP API, "
     "function, FIFO queue, function, FIFO queue, function, HTTP POST) on the same emulator, with "
-    "as many messages. Latency with one message on its way at a time, the two taking turns; "
+    "as many messages. Latency with one message at a time, alternating between the two; "
     f"throughput with {BURST} messages posted at once by {POSTERS} callers over {CONVERSATIONS} "
-    "conversations. Figures of this machine and this emulator: only the ratio says anything, and "
-    "the emulator works one batch of a FIFO queue at a time, where AWS works on many."
+    "conversations. The figures depend on this machine and emulator: only the ratio is meaningful, "
+    "and the emulator processes one batch of a FIFO queue at a time, where AWS processes many."
 )
 GROWTH_NOTE = (
-    "The same latency, with few and with many rows in the deployed tables; the pushes of the "
-    "second row go to that many merchants in turn. The emulator's tables are in memory: this "
-    "shows that no function's work grows with the table, not how DynamoDB behaves (by key, its "
-    "latency does not depend on the size of a table). No function may Scan, and every Query names "
-    "one conversation, one merchant or one shard."
+    "The same latency with few and with many rows in the deployed tables; the pushes of the second "
+    "row go to that many merchants in turn. The emulator's tables are in memory: this shows that "
+    "no function's work grows with the table, not how DynamoDB behaves (by key, its latency does "
+    "not depend on the size of a table). No function uses Scan, and every Query names one "
+    "conversation, one merchant or one shard."
 )
 
 Post = Callable[[str, int], None]

@@ -33,15 +33,15 @@ FUNCTIONS = ("inbound", "messages", "outbound")
 """Functions that handle every message and cache data of merchants or conversations."""
 
 NOTE = (
-    f"One worker's messages, one after the other: {FEW:,} conversations of one merchant, then "
-    f"{MANY:,} conversations of {MERCHANTS} merchants, a message each. In process, with AWS and "
-    "WeChat answered by a stub instead of a network: what grows here would be ours. Calls are "
-    "counted; CPU is that of the code around the calls, over the first and the last "
-    f"{FEW:,} messages; memory is the process's peak.\n\n"
-    "At this speed the memories of a worker (subscriptions for 5 s, a merchant's status and the "
-    "token for a minute) serve nearly every message. `calls, cold` is the other extreme: a message "
-    "a minute, each of another merchant, so that no memory serves any; every further call is a "
-    "read by key."
+    f"One worker's messages, one after another: {FEW:,} conversations of one merchant, then "
+    f"{MANY:,} conversations of {MERCHANTS} merchants, one message each. In process, with a stub "
+    "for AWS and WeChat instead of a network, so that any growth is ours. Calls are counted; CPU "
+    f"is that of the code around the calls, over the first and the last {FEW:,} messages; memory "
+    "is the process's peak.\n\n"
+    "At this rate a worker's caches (subscriptions for 5 s, a merchant's status and the token for "
+    "a minute) serve nearly every message. `calls, cold` is the other extreme: one message a "
+    "minute, each of another merchant, so that no cache helps; every additional call is a read by "
+    "key."
 )
 
 

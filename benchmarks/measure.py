@@ -27,7 +27,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One comparison: ours and the peer's (or floor's) figure in `unit`, and the design's goal.
+    """One comparison: ours and the peer's (or floor's) figure in `unit`, and the goal.
 
     `ratio` is what the goal speaks of; `at_least` tells in which direction it is met.
     """

@@ -16,11 +16,11 @@ from wechat_kf.wechat.push import PushKeys, PushMode, PushOpener
 
 NOTE = (
     "One text message in secure mode: verify the signature, decrypt, parse. Median CPU time of one "
-    "push, in one process, the sides taking turns.\n\n"
-    "wechatpy cannot read JSON pushes at all, so its XML path is the peer of both formats. The "
-    "last two rows show what is under any receive path: decrypting and the standard library's "
-    "parser, with nothing verified (no signature, no age, no AppID, no field checked). The ratio "
-    "is the other side's time over ours: more is better."
+    "push, in one process, alternating between the sides.\n\n"
+    "wechatpy cannot read JSON pushes, so both formats are compared with its XML path. The last "
+    "two rows show the floor of any receive path: decryption and the standard library's parser, "
+    "with nothing verified (no signature, age, AppID or field). The ratio is the other side's time "
+    "divided by ours: more is better."
 )
 
 

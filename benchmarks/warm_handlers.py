@@ -15,15 +15,15 @@ Samples = tuple[list[float], list[float]]
 
 ROUNDS = 300
 CALLS = 600
-"""Of ours and of the bare ones, in all rounds: a handler that makes many takes fewer turns."""
+"""Calls of each side in all rounds: a handler that makes many calls gets fewer rounds."""
 
 NOTE = (
     "One warm invocation with one message (the worst case for a function that takes batches), "
     "against the same calls made bare with the same parameters: botocore for AWS, `requests` on a "
-    "kept connection for WeChat, `http.client` for a webhook. What remains is all of our own work: "
+    "kept connection for WeChat, `http.client` for a webhook. The difference is our own work: "
     "Powertools' routing and validation, the rules, the logs. AWS, WeChat and the subscriber are "
-    "a loopback server in another process. Median CPU time, and the median of the turns' ratios; "
-    "less is better. The design sets a goal for `push`, which answers to a deadline."
+    "a loopback server in another process. Median CPU time, and the median of the rounds' ratios; "
+    "less is better. Only `push` has a goal, because it must respond within a deadline."
 )
 
 
