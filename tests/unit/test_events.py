@@ -11,6 +11,7 @@ import pytest
 from benchmarks.template_environment import function_names
 from tests.merchants_app import MerchantsApp
 from tests.messages_app import NO_CONTEXT, MessagesApp
+from tools.docs.template_file import read_template
 from tools.stack.state import ROOT
 from wechat_kf.adapters.aws.broadcast_queue import Expansion, Submission, broadcast_order
 from wechat_kf.adapters.aws.queue_batch import Record
@@ -69,9 +70,13 @@ def test_every_function_has_a_sample_and_every_sample_a_function() -> None:
 @pytest.mark.parametrize("name", [path.stem for path in FILES if "routeKey" in sample(path.stem)])
 def test_a_sample_of_the_api_names_a_route_of_the_template(name: str) -> None:
     event = sample(name)
-    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
     method, route = event["routeKey"].split()
-    assert f'Method: {method}, Path: "{route}"' in text
+    assert (method, route) in {
+        (source["Properties"].get("Method"), source["Properties"].get("Path"))
+        for resource in read_template()["Resources"].values()
+        for source in resource["Properties"].get("Events", {}).values()
+        if source["Type"] == "HttpApi"
+    }
     assert re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", route), event["rawPath"])
 
 
