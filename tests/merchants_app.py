@@ -8,8 +8,8 @@ from typing import Any, cast
 from tests.fake_directory import FakeDirectory
 from tests.fakes import FakeClock, InMemoryMerchants
 from tests.unit.api.http_events import http_event
+from wechat_kf.api import merchant_routes
 from wechat_kf.api.app import create_app
-from wechat_kf.api.merchant_routes import MerchantUseCases, build_router
 from wechat_kf.domain.merchants.changes import MerchantAdmin
 from wechat_kf.domain.merchants.reconciliation import MerchantSync
 from wechat_kf.domain.merchants.registration import Registrar
@@ -26,15 +26,14 @@ class MerchantsApp:
 
     def __post_init__(self) -> None:
         clock = FakeClock()
-        self._app = create_app()
-        self._app.include_router(
-            build_router(
-                MerchantUseCases(
-                    Registrar(self.store, self.directory, clock, pause=lambda _: None),
-                    MerchantAdmin(self.store, self.directory, clock),
-                    MerchantSync(self.store, self.directory, clock),
-                )
-            )
+        registrar = Registrar(self.store, self.directory, clock, pause=lambda _: None)
+        self._app = create_app(
+            merchant_routes.router,
+            provided={
+                Registrar: registrar,
+                MerchantAdmin: MerchantAdmin(self.store, self.directory, clock),
+                MerchantSync: MerchantSync(self.store, self.directory, clock),
+            },
         )
 
     def call(self, method: str, path: str, body: Any = None, **event: Any) -> dict[str, Any]:

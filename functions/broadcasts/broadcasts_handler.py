@@ -20,7 +20,7 @@ from wechat_kf.adapters.aws.merchants_table import MerchantsTable
 from wechat_kf.adapters.aws.messages_table import MessagesTable
 from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
 from wechat_kf.adapters.aws.queues import OutboundSqsQueue
-from wechat_kf.api.broadcast_models import SendMessagesEvent, broken_rule
+from wechat_kf.api.broadcast_models import SendMessagesEvent, describe_broken_rule
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import SECOND, now_ms
 from wechat_kf.domain.messages.acceptance import Acceptance
@@ -106,7 +106,7 @@ def accepted(order: Expansion | Submission) -> Broadcast:
 def _reason(error: UnreadableOrderError | ValidationError | AppError) -> str:
     """Short, and without what the producer wrote: it is a message attribute, and in the log."""
     if isinstance(error, ValidationError):
-        return f"invalid_request: {broken_rule(error)}"
+        return f"invalid_request: {describe_broken_rule(error)}"
     if isinstance(error, AppError):
         return f"{error.code}: {error.detail}"
     return f"invalid_request: {error}"

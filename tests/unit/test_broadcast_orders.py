@@ -12,7 +12,7 @@ from wechat_kf.adapters.aws.broadcast_queue import (
     UnreadableOrderError,
     broadcast_order,
 )
-from wechat_kf.api.broadcast_models import SendMessagesEvent, broken_rule
+from wechat_kf.api.broadcast_models import SendMessagesEvent, describe_broken_rule
 
 DETAIL = {"business_id": "42", "openids": ["a"], "message": {"type": "text", "text": "您好"}}
 
@@ -68,7 +68,7 @@ def test_a_refusal_names_the_field_and_the_rule_and_not_what_was_written(
 ) -> None:
     with pytest.raises(ValidationError) as refused:
         SendMessagesEvent.model_validate(DETAIL | change)
-    assert broken_rule(refused.value) == reason
+    assert describe_broken_rule(refused.value) == reason
 
 
 def test_a_submission_does_not_show_what_was_written() -> None:

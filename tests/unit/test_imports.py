@@ -14,7 +14,7 @@ OWN = {
     "adapters/aws": {"adapters.aws", "domain", "errors", "observability"},
     "adapters/wechat": {"adapters.wechat", "domain", "wechat", "errors", "observability"},
     "adapters/webhooks": {"adapters.webhooks", "domain", "errors"},
-    "api": {"api", "domain", "wechat", "adapters", "errors", "observability"},
+    "api": {"api", "domain", "wechat", "errors", "observability"},
 }
 FOREIGN = {
     "domain": set(),

@@ -3,7 +3,7 @@
     python -m tools.docs.openapi            writes openapi.yaml, http-api.md, the route table
     python -m tools.docs.openapi --check    exits 1 when one of them is stale
 
-The routes are built without what they call: only what they say about themselves is read.
+Only what the routes say about themselves is read; nothing they need is provided.
 """
 
 import importlib
@@ -28,7 +28,7 @@ from tools.docs.api_page import ERRORS, operations, page_of
 from wechat_kf.api.error_codes import CodeEntry, own_codes, wechat_codes
 from wechat_kf.api.problems import ON_ANY_ROUTE, PROBLEM_JSON
 from wechat_kf.api.responses import ERROR_CODES, Problem, codes_in_words
-from wechat_kf.api.retry_hints import ADVICE
+from wechat_kf.api.retry_hints import HINTS
 
 OPENAPI_FILE = ROOT / "docs" / "openapi.yaml"
 PAGE_FILE = ROOT / "docs" / "http-api.md"
@@ -37,11 +37,11 @@ ROUTE_TABLE_FILE = ROOT / "layers" / "shared" / "wechat_kf" / "api" / "route_tab
 DESCRIPTION = """\
 Customer service with sub-merchants for one WeChat Mini Program.
 
-Every call but those of WeChat itself (`/wechat/push`) is signed with AWS Signature Version 4,
+Every call except WeChat's own (`/wechat/push`) must be signed with AWS Signature Version 4,
 service `execute-api`. The IAM policy of
 [merchants.md](merchants.md#confine-a-caller-to-one-merchant) confines a caller to one merchant.
 Errors are RFC 9457 problem documents with a stable `code`. Lists are pages,
-`{"items": […], "next_cursor": …}`: hand `next_cursor` back as `cursor`; it is null on the last one.
+`{"items": […], "next_cursor": …}`: pass `next_cursor` as `cursor`; it is null on the last page.
 Instants are in UTC.
 """
 
@@ -77,7 +77,7 @@ PUSH_PATH: dict[str, Any] = {
         },
         "responses": {
             "200": {
-                "description": "`success`: the event is safe in the queue",
+                "description": "`success`: the event is stored in the queue",
                 "content": {"text/plain": _TEXT},
             },
             "403": {"description": "not signed by WeChat", "content": {"text/plain": _TEXT}},
@@ -89,11 +89,11 @@ PUSH_PATH: dict[str, Any] = {
 
 
 GATEWAY_REFUSAL = {"application/json": {"schema": {"$ref": "#/components/schemas/GatewayRefusal"}}}
-"""API Gateway's own words: the signature is missing or wrong, or IAM does not permit the call."""
+"""API Gateway's own answer: the signature is missing or wrong, or IAM does not permit the call."""
 
 _ANYWHERE = [error.code for error in ON_ANY_ROUTE]
 ANY_OTHER = {
-    "description": f"on any route: {codes_in_words(_ANYWHERE)}; what API Gateway itself refuses is "
+    "description": f"on any route: {codes_in_words(_ANYWHERE)}; refusals by API Gateway itself are "
     "application/json",
     ERROR_CODES: _ANYWHERE,
     "content": {
@@ -104,7 +104,7 @@ ANY_OTHER = {
 
 
 def document() -> dict[str, Any]:
-    """The OpenAPI 3.1 document."""
+    """Generate the OpenAPI 3.1 document."""
     app = APIGatewayHttpResolver(enable_validation=True)
     for router in _routers():
         app.include_router(router)
@@ -120,17 +120,16 @@ def document() -> dict[str, Any]:
         )
     )
     generated["servers"] = [_server()]
-    return _tidied(generated)
+    return _correct(generated)
 
 
 def _routers() -> Iterator[APIGatewayHttpRouter]:
     for path in sorted((ROOT / "layers/shared/wechat_kf/api").glob("*_routes.py")):
-        build = importlib.import_module(f"wechat_kf.api.{path.stem}").build_router
-        yield build(*(None for _ in inspect.signature(build).parameters))
+        yield importlib.import_module(f"wechat_kf.api.{path.stem}").router
 
 
 def _prose(function: Callable[..., Any]) -> str | None:
-    """What a route's docstring says, its paragraphs on one line each."""
+    """Return a route's docstring, each paragraph on one line."""
     text = inspect.getdoc(function)
     return "\n\n".join(_one_line(part) for part in text.split("\n\n")) if text else None
 
@@ -151,14 +150,14 @@ def _server() -> dict[str, Any]:
     }
 
 
-def _tidied(generated: dict[str, Any]) -> dict[str, Any]:
-    """Powertools' document, with what we answer instead of what its defaults would."""
+def _correct(generated: dict[str, Any]) -> dict[str, Any]:
+    """Replace Powertools' default responses by those the routes really return."""
     schemas = generated["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError", "ResponseValidationError"):
         schemas.pop(name, None)
     schemas["GatewayRefusal"] = {
         "type": "object",
-        "description": "What API Gateway answers before any of our code runs.",
+        "description": "Answer of API Gateway before any code of this service runs.",
         "properties": {"message": {"type": "string"}},
         "required": ["message"],
         "examples": [{"message": "Forbidden"}],
@@ -199,27 +198,27 @@ _SCHEMA = "#/components/schemas/{model}"
 
 
 def _catalogue(entries: Iterable[CodeEntry]) -> dict[str, dict[str, Any]]:
-    """code → what is known of it."""
+    """Map each code to what is known about it."""
     return {
         entry.code: {
             "status": entry.status,
             "meaning": entry.meaning,
             **({"errcodes": list(entry.errcodes)} if entry.errcodes else {}),
-            **({"advice": ADVICE[entry.code]} if entry.code in ADVICE else {}),
+            **({"advice": HINTS[entry.code]} if entry.code in HINTS else {}),
         }
         for entry in entries
     }
 
 
 def route_table(api: Mapping[str, Any]) -> str:
-    """The Python module that tells the API functions which routes there are."""
+    """Write the Python module that lists the routes for the fallback."""
     methods: dict[str, list[str]] = {}
     for path, method, _ in operations(api):
         methods.setdefault(path, []).append(method)
     lines = [
-        f"    {_quoted(path)}: ({', '.join(map(_quoted, found))},),"
+        f"    {_quote(path)}: ({', '.join(map(_quote, found))},),"
         if len(found) == 1
-        else f"    {_quoted(path)}: ({', '.join(map(_quoted, found))}),"
+        else f"    {_quote(path)}: ({', '.join(map(_quote, found))}),"
         for path, found in methods.items()
     ]
     return "\n".join(
@@ -237,19 +236,19 @@ def route_table(api: Mapping[str, Any]) -> str:
     )
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return f'"{text}"'
 
 
 class _Dumper(yaml.SafeDumper):
-    """Without anchors: people read this file."""
+    """Writes no anchors: people read this file."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def files() -> dict[Path, str]:
-    """What is generated: path → content."""
+    """Generate the files: path → content."""
     api = document()
     dumped = yaml.dump(
         api, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100, indent=2
@@ -262,7 +261,7 @@ def files() -> dict[Path, str]:
 
 
 def stale() -> list[Path]:
-    """The generated files that are not what the code says."""
+    """Return the generated files that differ from what the code says."""
     return [
         path
         for path, content in files().items()

@@ -16,15 +16,19 @@ from wechat_kf.observability import count, logger
 
 if TYPE_CHECKING:
     from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
+    from wechat_kf.adapters.aws.conversations_table import ConversationsTable
     from wechat_kf.adapters.aws.merchants_table import MerchantsTable
     from wechat_kf.adapters.aws.messages_table import MessagesTable
-    from wechat_kf.adapters.aws.queues import EventSqsQueue
+    from wechat_kf.adapters.aws.queues import DeliverySqsQueue, EventSqsQueue
+    from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
+    from wechat_kf.adapters.wechat.account import WeChatAccount
     from wechat_kf.domain.access_token import TokenProvider
     from wechat_kf.domain.events import Event
     from wechat_kf.domain.merchants.announcements import AnnouncedMerchants
     from wechat_kf.domain.messages.acceptance import Acceptance
     from wechat_kf.domain.messages.attempt import Attempt
     from wechat_kf.domain.messages.broadcasts import Broadcasts
+    from wechat_kf.domain.messages.permission import SendingPermission
     from wechat_kf.domain.messages.ports import MessageSender
     from wechat_kf.domain.subscriptions.dispatch import Dispatch
     from wechat_kf.domain.subscriptions.subscription import Subscription
@@ -59,6 +63,35 @@ class MessageSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConversationSettings:
+    """Environment of a function that reads or writes conversations."""
+
+    conversations_table: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriptionSettings:
+    """Environment of a function that reads subscriptions or queues deliveries to them."""
+
+    subscriptions_table: str
+    deliveries_queue_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceptanceSettings(MessageSettings, MerchantSettings):
+    """Environment of a function that accepts messages from callers."""
+
+    outbound_max_age_seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MenuSettings:
+    """Whether menus may be sent; read where it matters."""
+
+    allow_menu_messages: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class MerchantChangeSettings(MerchantSettings, EventSettings):
     """Environment of a function that changes merchants: subscribers are notified."""
 
@@ -78,12 +111,10 @@ class TokenSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeliverySettings(EventSettings):
+class DeliverySettings(EventSettings, SubscriptionSettings):
     """Environment of the deliveries function."""
 
-    deliveries_queue_url: str
     deliveries_dead_letter_queue_url: str
-    subscriptions_table: str
     allow_loopback_subscribers: bool = False
 
 
@@ -123,6 +154,24 @@ def broadcasts_table(settings: MessageSettings) -> BroadcastsTable:
     return BroadcastsTable(
         dynamodb(), settings.messages_table, settings.transcript_retention_days, now_ms
     )
+
+
+def conversations_table(settings: ConversationSettings) -> ConversationsTable:
+    from wechat_kf.adapters.aws.conversations_table import ConversationsTable
+
+    return ConversationsTable(dynamodb(), settings.conversations_table)
+
+
+def subscriptions_table(settings: SubscriptionSettings) -> SubscriptionsTable:
+    from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
+
+    return SubscriptionsTable(dynamodb(), settings.subscriptions_table)
+
+
+def delivery_queue(settings: SubscriptionSettings) -> DeliverySqsQueue:
+    from wechat_kf.adapters.aws.queues import DeliverySqsQueue
+
+    return DeliverySqsQueue(sqs(), settings.deliveries_queue_url)
 
 
 def event_queue(settings: EventSettings) -> EventSqsQueue:
@@ -183,7 +232,6 @@ def dispatch(settings: DeliverySettings) -> Dispatch:
         EventBusSubscriber,
         SqsSubscriber,
     )
-    from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
     from wechat_kf.adapters.webhooks.http_post import HttpPoster
     from wechat_kf.adapters.webhooks.webhook import WebhookSubscriber
     from wechat_kf.domain.subscriptions.dispatch import Dispatch
@@ -191,9 +239,8 @@ def dispatch(settings: DeliverySettings) -> Dispatch:
     from wechat_kf.domain.subscriptions.subscription_memory import SubscriptionMemory
 
     loopback = settings.allow_loopback_subscribers
-    subscriptions = SubscriptionsTable(dynamodb(), settings.subscriptions_table)
     return Dispatch(
-        subscriptions=SubscriptionMemory(subscriptions, now_ms),
+        subscriptions=SubscriptionMemory(subscriptions_table(settings), now_ms),
         subscribers={
             TargetType.WEBHOOK: WebhookSubscriber(
                 HttpPoster(allow_loopback=loopback), now_ms, allow_loopback=loopback
@@ -207,6 +254,13 @@ def dispatch(settings: DeliverySettings) -> Dispatch:
         app_id=settings.app_id,
         report_stop=_log_stop,
     )
+
+
+def permission(settings: MerchantSettings) -> SendingPermission:
+    from wechat_kf.domain.messages.permission import SendingPermission
+
+    allow_menus = load_settings(MenuSettings).allow_menu_messages
+    return SendingPermission(merchants_table(settings), now_ms, allow_menus=allow_menus)
 
 
 def token_provider(settings: TokenSettings) -> TokenProvider:
@@ -228,6 +282,13 @@ def wechat_client(settings: TokenSettings) -> WeChatClient:
     from wechat_kf.adapters.wechat.client_factory import WeChatSettings, create_client
 
     return create_client(load_settings(WeChatSettings), token_provider(settings))
+
+
+def wechat_account(settings: TokenSettings) -> WeChatAccount:
+    from wechat_kf.adapters.wechat.account import WeChatAccount
+    from wechat_kf.adapters.wechat.client_factory import WeChatSettings
+
+    return WeChatAccount(wechat_client(settings), load_settings(WeChatSettings).wechat_send_path)
 
 
 def _log_loss(event: Event) -> None:

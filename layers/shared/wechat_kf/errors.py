@@ -1,7 +1,7 @@
 """The tree of our own errors: what each is to a caller, to HTTP and to a queue.
 
-WeChat's refusals have their own tree (`wechat_kf.wechat.errors`) with the same three attributes, so
-that `wechat_kf.api.problems` and the workers treat both alike.
+WeChat's refusals have their own tree (`wechat_kf.wechat.errors`), with `code` and `status` too, but
+with `retry` (when to repeat) where ours say `transient`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import ClassVar
 
 
 class AppError(Exception):
-    """Something we foresaw.
+    """An expected failure.
 
     `code` is stable and public, `status` is the HTTP status, `transient` says whether the same
     attempt may succeed later. The message is shown to callers: no secret, no customer text.
@@ -28,7 +28,7 @@ class AppError(Exception):
 
 
 class InvalidRequestError(AppError):
-    """A value of the caller's breaks a rule; `field` names it as the caller spelled it."""
+    """A value breaks a rule; `field` names it as the caller spelled it."""
 
     code = "invalid_request"
     status = 400
@@ -38,14 +38,14 @@ class InvalidRequestError(AppError):
 
 
 class NotFoundError(AppError):
-    """The thing named in the path does not exist (or not any more)."""
+    """What the path names does not exist, or no longer exists."""
 
     code = "not_found"
     status = 404
 
 
 class ConflictError(AppError):
-    """The request is well formed, and what we hold contradicts it."""
+    """The request is well formed but contradicts what is stored."""
 
     code = "conflict"
     status = 409
@@ -59,7 +59,7 @@ class IdempotencyKeyReusedError(AppError):
 
 
 class UnavailableError(AppError):
-    """Something we depend on does not answer; the same request may succeed later."""
+    """A service this one depends on does not answer; the same request may succeed later."""
 
     code = "temporarily_unavailable"
     status = 503

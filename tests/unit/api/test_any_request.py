@@ -19,8 +19,9 @@ from tests.unit.api.http_events import http_event
 from wechat_kf.adapters.webhooks.target_rules import TargetRules
 from wechat_kf.api.app import create_app
 from wechat_kf.api.route_table import ROUTES
-from wechat_kf.api.subscription_routes import build_router
+from wechat_kf.api.subscription_routes import router
 from wechat_kf.domain.subscriptions.management import SubscriptionManager
+from wechat_kf.domain.subscriptions.subscription import AllowedTargets
 
 NO = cast(Any, None)
 """No context."""
@@ -111,17 +112,17 @@ class App(Protocol):
 
 
 def subscriptions_app() -> App:
-    app = create_app()
     use_case = SubscriptionManager(
         InMemorySubscriptions(), RecordingDeliveries(), FakeClock(), "wx1"
     )
-    app.include_router(build_router(use_case, RULES))
-    return cast(App, app)
+    return cast(
+        App, create_app(router, provided={SubscriptionManager: use_case, AllowedTargets: RULES})
+    )
 
 
 def messages_app() -> App:
     messages = MessagesApp(allow_menus=True)
-    messages.channel.pictures = defaultdict(bytes)
+    messages.account.pictures = defaultdict(bytes)
     return cast(App, messages._app)
 
 

@@ -9,11 +9,13 @@ import pytest
 
 from tests.messages_app import MessagesApp
 from tests.unit.api.http_events import document_of
+from wechat_kf.api.media_models import MAX_DOWNLOAD_BYTES
 from wechat_kf.domain.clock import DAY, HOUR, MINUTE, SECOND
 from wechat_kf.domain.events import Event, EventType
-from wechat_kf.domain.media import MAX_DOWNLOAD_BYTES, MAX_UPLOAD_BYTES
 from wechat_kf.wechat import operations
+from wechat_kf.wechat.client import TypingResult
 from wechat_kf.wechat.errors import api_error
+from wechat_kf.wechat.media import MAX_IMAGE_BYTES
 
 PATH = "/merchants/42/conversations"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
@@ -109,17 +111,17 @@ def test_a_transcript_has_both_directions_newest_first(app: MessagesApp) -> None
 # -- typing
 
 
-@pytest.mark.parametrize("result", ["shown", "already", "ignored"])
-def test_typing_answers_what_became_of_it(app: MessagesApp, result: str) -> None:
-    app.channel.typing_result = result
+@pytest.mark.parametrize("result", TypingResult)
+def test_typing_answers_what_became_of_it(app: MessagesApp, result: TypingResult) -> None:
+    app.account.typing_result = result
     answer = app.call("POST", "/merchants/42/typing", {"openid": "buyer"})
     assert (answer["statusCode"], document_of(answer)) == (200, {"result": result})
-    assert app.channel.typed == [("42", "buyer", True)]
+    assert app.account.typed == [("42", "buyer", True)]
 
 
 def test_typing_can_be_cancelled(app: MessagesApp) -> None:
     app.call("POST", "/merchants/42/typing", {"openid": "buyer", "command": "cancel"})
-    assert app.channel.typed == [("42", "buyer", False)]
+    assert app.account.typed == [("42", "buyer", False)]
 
 
 def test_an_unknown_typing_command_is_refused(app: MessagesApp) -> None:
@@ -130,7 +132,7 @@ def test_an_unknown_typing_command_is_refused(app: MessagesApp) -> None:
 
 
 def test_wechats_refusal_is_told_with_its_number(app: MessagesApp) -> None:
-    app.channel.typing_fault = api_error(45015, "out of time rid: 6a-1b-2c", operations.TYPING)
+    app.account.typing_fault = api_error(45015, "out of time rid: 6a-1b-2c", operations.TYPING)
     answer = app.call("POST", "/merchants/42/typing", {"openid": "buyer"})
     assert answer["statusCode"] == 409
     document = document_of(answer)
@@ -161,10 +163,10 @@ def test_another_image_is_another_media(app: MessagesApp) -> None:
 
 
 def test_too_large_an_image_is_refused_before_a_call(app: MessagesApp) -> None:
-    answer = upload(app, PNG + bytes(MAX_UPLOAD_BYTES))
+    answer = upload(app, PNG + bytes(MAX_IMAGE_BYTES))
     assert answer["statusCode"] == 413
     assert document_of(answer)["code"] == "media_too_large"
-    assert app.channel.pictures == {}
+    assert app.account.pictures == {}
 
 
 def test_a_body_that_is_text_is_refused_clearly(app: MessagesApp) -> None:
@@ -183,14 +185,14 @@ def test_a_picture_is_handed_through_as_bytes(app: MessagesApp) -> None:
 
 
 def test_a_picture_the_gateway_cannot_carry_is_a_problem(app: MessagesApp) -> None:
-    app.channel.pictures["big"] = bytes(MAX_DOWNLOAD_BYTES + 1)
+    app.account.pictures["big"] = bytes(MAX_DOWNLOAD_BYTES + 1)
     answer = app.call("GET", "/media/big")
     assert answer["statusCode"] == 413
     assert document_of(answer)["code"] == "media_too_large_to_relay"
 
 
 def test_the_largest_picture_fits_into_a_lambda_answer(app: MessagesApp) -> None:
-    app.channel.pictures["big"] = bytes(MAX_DOWNLOAD_BYTES)
+    app.account.pictures["big"] = bytes(MAX_DOWNLOAD_BYTES)
     assert len(app.call("GET", "/media/big")["body"]) < 6_000_000
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.unit.api.http_events import http_event
-from wechat_kf.api.fallback import refuse_unrouted
+from wechat_kf.api.fallback import answer_unmatched
 from wechat_kf.api.route_table import ROUTES
 
 
@@ -19,7 +19,7 @@ def sample(path: str) -> str:
 @pytest.mark.parametrize("path", ROUTES)
 def test_every_route_passes(path: str) -> None:
     for method in ROUTES[path]:
-        assert refuse_unrouted(http_event(method, sample(path))) is None
+        assert answer_unmatched(http_event(method, sample(path))) is None
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -27,7 +27,7 @@ def test_every_other_method_is_405_and_told_what_is_allowed(path: str) -> None:
     for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - set(
         ROUTES[path]
     ):
-        answer = refuse_unrouted(http_event(method, sample(path)))
+        answer = answer_unmatched(http_event(method, sample(path)))
         assert answer is not None
         assert answer["statusCode"] == 405
         assert answer["headers"]["Allow"] == ", ".join(ROUTES[path])
@@ -40,13 +40,13 @@ def test_every_other_method_is_405_and_told_what_is_allowed(path: str) -> None:
     ["/", "", "/merchants/", "/merchants/42/nothing", "//merchants", "/Merchants", "/wechat"],
 )
 def test_any_other_path_is_404(path: str) -> None:
-    answer = refuse_unrouted(http_event("GET", path))
+    answer = answer_unmatched(http_event("GET", path))
     assert answer is not None
     assert answer["statusCode"] == 404
     assert json.loads(answer["body"])["code"] == "no_such_route"
 
 
 def test_a_fixed_path_wins_over_a_parameter() -> None:
-    answer = refuse_unrouted(http_event("GET", "/merchants/sync"))
+    answer = answer_unmatched(http_event("GET", "/merchants/sync"))
     assert answer is not None
     assert answer["headers"]["Allow"] == "POST"

@@ -12,9 +12,9 @@ import pytest
 from tests.fakes import FakeClock, InMemorySubscriptions, RecordingDeliveries
 from wechat_kf.adapters.webhooks.target_rules import TargetRules
 from wechat_kf.api.app import create_app
-from wechat_kf.api.subscription_routes import build_router
+from wechat_kf.api.subscription_routes import router
 from wechat_kf.domain.subscriptions.management import SubscriptionManager
-from wechat_kf.domain.subscriptions.subscription import SubscriptionStatus
+from wechat_kf.domain.subscriptions.subscription import AllowedTargets, SubscriptionStatus
 
 HOME = "https://sqs.eu-central-1.amazonaws.com/123456789012"
 RULES = TargetRules(f"{HOME}/deliveries.fifo", "wechat-kf-subscriber-*", "our-bus")
@@ -37,8 +37,13 @@ def line() -> RecordingDeliveries:
 @pytest.fixture
 def call(store: InMemorySubscriptions, line: RecordingDeliveries) -> Call:
     """Makes a request: method, path under /merchants, JSON body → status, JSON answer."""
-    app = create_app()
-    app.include_router(build_router(SubscriptionManager(store, line, FakeClock(), "wx1"), RULES))
+    app = create_app(
+        router,
+        provided={
+            SubscriptionManager: SubscriptionManager(store, line, FakeClock(), "wx1"),
+            AllowedTargets: RULES,
+        },
+    )
 
     def request(method: str, path: str, body: Any = None) -> tuple[int, Any]:
         event = {

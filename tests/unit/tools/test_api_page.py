@@ -15,18 +15,18 @@ from pydantic import BaseModel
 
 from tools.docs import openapi
 from tools.stack.state import ROOT
-from wechat_kf.adapters.wechat.sender import _BUILDERS
 from wechat_kf.api import (
     broadcast_models,
     conversation_models,
     media_models,
     merchant_models,
     message_models,
+    quota_models,
     subscription_models,
 )
+from wechat_kf.api.media_models import MAX_DOWNLOAD_BYTES
 from wechat_kf.api.problems import ON_ANY_ROUTE, of_wechat_error
 from wechat_kf.domain.events import EventType
-from wechat_kf.domain.media import MAX_DOWNLOAD_BYTES, MAX_UPLOAD_BYTES
 from wechat_kf.domain.merchants.merchant import MerchantStatus
 from wechat_kf.domain.messages.attempt import ABANDONED
 from wechat_kf.domain.messages.broadcasts import PENDING
@@ -36,6 +36,7 @@ from wechat_kf.domain.subscriptions.management import MOST_PER_MERCHANT
 from wechat_kf.domain.subscriptions.subscription import SubscriptionStatus, TargetType
 from wechat_kf.wechat.client import TypingResult
 from wechat_kf.wechat.codes import ERRCODES
+from wechat_kf.wechat.content import _BUILDERS
 from wechat_kf.wechat.errors import (
     InvalidInputError,
     MalformedReplyError,
@@ -43,6 +44,7 @@ from wechat_kf.wechat.errors import (
     WeChatError,
     api_error,
 )
+from wechat_kf.wechat.media import MAX_IMAGE_BYTES
 from wechat_kf.wechat.operations import GET
 
 PAGE = openapi.files()[openapi.PAGE_FILE]
@@ -53,6 +55,7 @@ MODELS = (
     conversation_models,
     merchant_models,
     message_models,
+    quota_models,
     subscription_models,
 )
 BY_EVENT_ONLY = {"SendMessagesEvent"}
@@ -110,9 +113,9 @@ def test_every_value_is_named(anchor: str, field: str, values: type[StrEnum] | l
 
 
 def test_the_limits_are_those_of_the_code() -> None:
-    assert f"{MAX_UPLOAD_BYTES // MIB} MiB at most" in section("uploadmedia")
-    assert f"{MAX_DOWNLOAD_BYTES // MIB} MiB at most" in section("downloadmedia")
-    assert f"{MOST_PER_MERCHANT} subscriptions at most" in section("subscribe")
+    assert f"at most {MAX_IMAGE_BYTES // MIB} MiB" in section("uploadmedia")
+    assert f"at most {MAX_DOWNLOAD_BYTES // MIB} MiB" in section("downloadmedia")
+    assert f"at most {MOST_PER_MERCHANT} subscriptions" in section("subscribe")
     assert "1 to 128 characters" in row(section("body-menuchoice"), "id")
 
 

@@ -1,8 +1,9 @@
-"""The resolver every HTTP function starts from: validation on, errors as problem documents."""
+"""The resolver of every HTTP function: validation on, errors as problem documents."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
@@ -10,8 +11,10 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestUnsupportedContentType,
     RequestValidationError,
 )
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from wechat_kf.api import problems
+from wechat_kf.api.dependencies import Provided
 from wechat_kf.errors import AppError, InvalidRequestError
 from wechat_kf.observability import logger
 from wechat_kf.wechat.errors import WeChatError
@@ -20,7 +23,7 @@ _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 class JsonResolver(APIGatewayHttpResolver):
-    """Takes no forms: Powertools would read their fields as if they were JSON."""
+    """Refuses forms: Powertools would read their fields as if they were JSON."""
 
     def resolve(self, event: dict[str, Any], context: Any) -> dict[str, Any]:  # type: ignore[override]
         kind = event.get("headers", {}).get("content-type", "").strip().lower()
@@ -35,7 +38,7 @@ def _read_json(text: str) -> Any:
     except json.JSONDecodeError:
         raise
     except ValueError:
-        # A number of thousands of digits, which Python does not read: no fault of ours either.
+        # Python refuses to parse a number of thousands of digits: the caller's fault as well.
         raise json.JSONDecodeError("number too long", "", 0) from None
 
 
@@ -45,9 +48,22 @@ def _not_json() -> Response[str]:
     )
 
 
-def create_app() -> APIGatewayHttpResolver:
-    """A resolver whose every answer that is not a success is a problem document."""
+def _return(instance: Any) -> Callable[[], Any]:
+    return lambda: instance
+
+
+def create_app(
+    *routers: APIGatewayHttpRouter, provided: Mapping[type, Any] | None = None
+) -> APIGatewayHttpResolver:
+    """Create a resolver that answers every error with a problem document.
+
+    `provided` holds what the routes need (`dependencies.needs`), by its type.
+    """
     app = JsonResolver(enable_validation=True, json_body_deserializer=_read_json)
+    for router in routers:
+        app.include_router(router)
+    for kind, instance in (provided or {}).items():
+        app.dependency_overrides[Provided(kind)] = _return(instance)
 
     @app.exception_handler(RequestValidationError)
     def invalid(error: RequestValidationError) -> Response[str]:
@@ -57,7 +73,7 @@ def create_app() -> APIGatewayHttpResolver:
     def not_json(_: RequestUnsupportedContentType) -> Response[str]:
         return _not_json()
 
-    # Both come from reading a body: what is no UTF-8, and JSON nested beyond all measure.
+    # Both come from reading a body: bytes that are not UTF-8, and JSON nested too deeply.
     @app.exception_handler([UnicodeDecodeError, RecursionError])
     def unreadable(_: Exception) -> Response[str]:
         return problems.of_app_error(InvalidRequestError("body", "is not readable JSON"))
@@ -73,15 +89,15 @@ def create_app() -> APIGatewayHttpResolver:
         return problems.of_wechat_error(error)
 
     @app.exception_handler(Exception)
-    def unforeseen(error: Exception) -> Response[str]:
+    def unexpected(error: Exception) -> Response[str]:
         # Not the message: it may hold what the caller sent.
-        logger.error("unforeseen fault", error_type=type(error).__name__, exc_info=error)
+        logger.error("unexpected error", error_type=type(error).__name__, exc_info=error)
         return problems.of_app_error(
-            problems.UnforeseenError("an unforeseen fault; it has been logged")
+            problems.UnexpectedError("An unexpected error occurred; it has been logged.")
         )
 
     @app.not_found
-    def unrouted(_: Any) -> Response[str]:
+    def unmatched(_: Any) -> Response[str]:
         return problems.of_app_error(problems.NoSuchRouteError("no such route"))
 
     return app

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from wechat_kf.api.business_ids import BUSINESS_ID
 from wechat_kf.api.message_models import (
     Content,
     Delivery,
@@ -15,7 +14,7 @@ from wechat_kf.api.message_models import (
     Openid,
     content_of,
 )
-from wechat_kf.api.validators import Instant
+from wechat_kf.api.validators import BUSINESS_ID, Instant
 from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.messages.broadcasts import (
     MAX_RECIPIENTS,
@@ -41,7 +40,7 @@ class CreateBroadcastRequest(BaseModel):
     openids: list[Openid] = Field(
         min_length=1,
         max_length=2000,
-        description=f"the buyers: up to {MAX_RECIPIENTS} different ones",
+        description=f"the buyers, up to {MAX_RECIPIENTS} different ones",
     )
     message: Content
     delivery: Delivery = Guarantee.AT_MOST_ONCE
@@ -57,7 +56,7 @@ class CreateBroadcastRequest(BaseModel):
 
 
 class SendMessagesEvent(CreateBroadcastRequest):
-    """The same by event: the detail of `SendMessages`, or a message of the broadcasts queue."""
+    """A broadcast by event: the detail of `SendMessages`, or a message of the broadcasts queue."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"business_id": "42", **_EXAMPLE}]}
@@ -65,14 +64,14 @@ class SendMessagesEvent(CreateBroadcastRequest):
 
     business_id: Annotated[str, StringConstraints(pattern=f"^{BUSINESS_ID}$")]
     idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
-        None, description="left out: the event's, or the queue message's, own id"
+        None, description="the id of the event or queue message when left out"
     )
 
 
-def broken_rule(error: ValidationError) -> str:
-    """The first field that is wrong, and the rule it breaks, without what the producer wrote.
+def describe_broken_rule(error: ValidationError) -> str:
+    """Name the first wrong field and the rule it breaks, without what the producer wrote.
 
-    A member that we do not know is the producer's word: it is not named.
+    An unknown member is the producer's word: it is not named.
     """
     first = error.errors(include_input=False, include_context=False, include_url=False)[0]
     unknown = first["type"] == "extra_forbidden"
@@ -81,9 +80,9 @@ def broken_rule(error: ValidationError) -> str:
 
 
 class BroadcastProgress(BaseModel):
-    """How many recipients stand where; they add up to `recipients`."""
+    """The number of recipients in each state; they add up to `recipients`."""
 
-    pending: int = Field(description="no message made yet")
+    pending: int = Field(description="no message created yet")
     accepted: int
     queued: int
     sending: int
@@ -103,9 +102,9 @@ class BroadcastResponse(BaseModel):
     business_id: str
     delivery: Guarantee
     recipients: int
-    duplicates: int = Field(description="recipients that were named more than once, and dropped")
+    duplicates: int = Field(description="recipients dropped because they were named more than once")
     accepted_at: Instant
-    progress: BroadcastProgress | None = Field(description="null in the answer to its making")
+    progress: BroadcastProgress | None = Field(description="null in the creation response")
 
     @classmethod
     def of(cls, broadcast: Broadcast, counts: Counter[str] | None = None) -> BroadcastResponse:
@@ -121,12 +120,12 @@ class BroadcastResponse(BaseModel):
 
 
 class RecipientResponse(BaseModel):
-    """What became of the message to one recipient."""
+    """One recipient and the state of its message."""
 
     openid: str
     message_id: str
     status: str = Field(
-        description="of the message; pending: no message made yet",
+        description="the message's status; `pending`: no message created yet",
         json_schema_extra={"enum": [PENDING, *Status]},
     )
     error: FailureResponse | None

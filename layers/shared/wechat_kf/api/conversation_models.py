@@ -40,7 +40,7 @@ class ConversationResponse(BaseModel):
 
 
 class ConversationPage(BaseModel):
-    """A page of conversations, the last active first."""
+    """A page of conversations, last active first."""
 
     items: list[ConversationResponse]
     next_cursor: str | None
@@ -49,13 +49,13 @@ class ConversationPage(BaseModel):
 class TranscriptEntryResponse(BaseModel):
     """One message of either direction."""
 
-    id: str = Field(description="the event's id of a received one, the message id of a sent one")
-    direction: Direction = Field(description="from the buyer, or to the buyer")
+    id: str = Field(description="a received message's event id, or a sent one's message id")
+    direction: Direction = Field(description="from the buyer or to the buyer")
     at: Instant = Field(description="when the buyer wrote it, or when we accepted it")
-    status: Status | None = Field(description="of a sent one; null for received ones")
+    status: Status | None = Field(description="a sent message's status; null for a received one")
     message: dict[str, Any] | None = Field(
-        description="of a sent one what the request said; of a received one what its event says "
-        "([events.md](events.md)); null where it is not kept any more"
+        description="the content: as in the request for a sent message, as in the event for a "
+        "received one ([events.md](events.md)); null when it is no longer kept"
     )
 
     @classmethod
@@ -89,7 +89,7 @@ class Typing(StrEnum):
 
 
 class TypingRequest(BaseModel):
-    """Show that somebody is typing (for 15 s), or stop it."""
+    """Shows that somebody is typing (for 15 s), or stops it."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"openid": "oXyz_1234567890"}]}
@@ -100,9 +100,9 @@ class TypingRequest(BaseModel):
 
 
 class TypingResponse(BaseModel):
-    """What became of it."""
+    """The result of a typing request."""
 
     result: TypingResult = Field(
-        description="shown; already (it was shown before); ignored (WeChat shows it only within 30 "
-        "seconds of an exchange)"
+        description="`shown`; `already`: it was shown before; `ignored`: WeChat shows it only "
+        "within 30 seconds of an exchange"
     )

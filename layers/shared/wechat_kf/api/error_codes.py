@@ -1,4 +1,4 @@
-"""Every code that a problem document can carry, gathered from what answers it: for the documents.
+"""Every code that a problem document can carry, collected from the errors, for the documents.
 
 Ours come from the subclasses of `AppError`, WeChat's from the table of its numbers and from the
 client's own errors. A subclass is found once its module is imported.
@@ -19,13 +19,13 @@ from wechat_kf.wechat.operations import GET
 
 _NO_ANSWER: Final[Mapping[WasSent, str]] = {
     "never": "no connection to WeChat; nothing was sent",
-    "perhaps": "no answer of WeChat's; the call may have been carried out",
+    "perhaps": "no answer from WeChat; the call may have been carried out",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class CodeEntry:
-    """A code, its HTTP status, and WeChat's numbers (several at times) where they are its own."""
+    """A code, its HTTP status, and the numbers WeChat gives it (sometimes several)."""
 
     code: str
     status: int
@@ -34,27 +34,27 @@ class CodeEntry:
 
 
 def own_codes() -> list[CodeEntry]:
-    """Our refusals, in the order of their codes."""
-    return _in_order(
+    """Return our own refusals, in the order of their codes."""
+    return _sort(
         CodeEntry(error.code, error.status, _meaning(error)) for error in _subclasses(AppError)
     )
 
 
 def wechat_codes() -> list[CodeEntry]:
-    """What WeChat refuses, and what becomes of calls to it, in the order of their codes."""
-    return _in_order([*_refusals(), *_no_answers()])
+    """Return WeChat's refusals and the failures of calls to it, in the order of their codes."""
+    return _sort([*_refusals(), *_no_answers()])
 
 
-@cache  # asked for by every route that asks WeChat, at each cold start
+@cache  # read by every route that asks WeChat, at each cold start
 def wechat_statuses() -> list[int]:
-    """The HTTP statuses of `wechat_codes`."""
+    """Return the HTTP statuses of `wechat_codes`."""
     return sorted({entry.status for entry in wechat_codes()})
 
 
 def _refusals() -> Iterator[CodeEntry]:
     by_name: dict[str, list[ErrorCode]] = {}
     for row in ERRCODES.values():
-        if row.status >= 400:  # typing that is shown already is no error to a caller
+        if row.status >= 400:  # typing that is already shown is no error to a caller
             by_name.setdefault(row.name, []).append(row)
     for name, rows in by_name.items():
         numbers = tuple(row.errcode for row in rows)
@@ -78,10 +78,10 @@ def _subclasses(parent: type[AppError]) -> Iterator[type[AppError]]:
 
 
 def _meaning(error: type[Exception]) -> str:
-    """The first paragraph of its docstring, as a cell of a table."""
+    """Return the first paragraph of its docstring, as a cell of a table."""
     text = (inspect.getdoc(error) or "").partition("\n\n")[0].replace("\n", " ")
     return text.rstrip(".")
 
 
-def _in_order(entries: Iterable[CodeEntry]) -> list[CodeEntry]:
+def _sort(entries: Iterable[CodeEntry]) -> list[CodeEntry]:
     return sorted(entries, key=lambda entry: entry.code)

@@ -1,4 +1,4 @@
-"""What no route wants: 404 for a path we do not have, 405 for a method it does not take.
+"""Fallback for unmatched requests: 404 for an unknown path, 405 for a method it does not take.
 
 API Gateway would answer both with its own words; its `$default` route sends them here instead. The
 table of routes is generated from the code of all functions (`make docs`).
@@ -20,16 +20,16 @@ from wechat_kf.api.route_table import ROUTES
 from wechat_kf.errors import AppError
 
 
-def refuse_unrouted(event: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The answer to a request that no route wants, or None for one that some route does.
+def answer_unmatched(event: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Answer a request that matches no route, or return None for one that does.
 
     `event` is API Gateway's, payload format 2.0.
     """
-    asked = event["requestContext"]["http"]
+    request = event["requestContext"]["http"]
     methods = methods_of(event["rawPath"])
     if methods is None:
-        return _answer(NoSuchRouteError("there is no such path in this API"), {})
-    if asked["method"] in methods:
+        return _answer(NoSuchRouteError("this API has no such path"), {})
+    if request["method"] in methods:
         return None
     allowed = ", ".join(methods)
     refusal = MethodNotAllowedError(f"this path takes {allowed} only")
@@ -37,7 +37,7 @@ def refuse_unrouted(event: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def methods_of(path: str) -> Sequence[str] | None:
-    """The methods that a path takes; None when there is no such path."""
+    """Return the methods that a path takes; None when there is no such path."""
     if path in ROUTES:
         return ROUTES[path]
     return next((methods for pattern, methods in _PATTERNS if pattern.fullmatch(path)), None)

@@ -1,14 +1,30 @@
-"""Response bodies of the media and quota routes."""
+"""Response body of the media routes, and the limits of images."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from wechat_kf.adapters.wechat.account_quota import watched_paths
 from wechat_kf.api.validators import Instant
 from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.media import StoredMedia
-from wechat_kf.domain.quota import ApiQuota
+from wechat_kf.errors import AppError
+
+MAX_DOWNLOAD_BYTES = 4 * 1024 * 1024
+"""A Lambda response holds 6 MB, and bytes travel in it as base64, a third longer."""
+
+
+class TooLargeError(AppError):
+    """An image that is larger than WeChat accepts."""
+
+    code = "media_too_large"
+    status = 413
+
+
+class TooLargeToRelayError(AppError):
+    """A picture at WeChat that is larger than API Gateway can carry."""
+
+    code = "media_too_large_to_relay"
+    status = 413
 
 
 class MediaResponse(BaseModel):
@@ -20,37 +36,3 @@ class MediaResponse(BaseModel):
     @classmethod
     def of(cls, media: StoredMedia) -> MediaResponse:
         return cls(media_id=media.media_id, expires_at=rfc3339(media.expires_at))
-
-
-class ApiQuotaResponse(BaseModel):
-    """What WeChat says of one of its APIs today."""
-
-    api: str = Field(description="our name of it: " + ", ".join(watched_paths("")))
-    path: str = Field(description="WeChat's path of it")
-    daily_limit: int | None = Field(description="calls allowed today")
-    used: int | None
-    remaining: int | None
-    per_period: int | None = Field(description="calls allowed in `period_seconds`, if limited so")
-    period_seconds: int | None
-    error: str | None = Field(
-        description="why WeChat does not tell, if it does not: the code of a refusal of WeChat's"
-    )
-
-    @classmethod
-    def of(cls, quota: ApiQuota) -> ApiQuotaResponse:
-        return cls(
-            api=quota.api,
-            path=quota.path,
-            daily_limit=quota.daily_limit,
-            used=quota.used,
-            remaining=quota.remaining,
-            per_period=quota.per_period,
-            period_seconds=quota.period_seconds,
-            error=quota.error,
-        )
-
-
-class QuotaResponse(BaseModel):
-    """The quotas of the APIs this stack calls."""
-
-    items: list[ApiQuotaResponse]

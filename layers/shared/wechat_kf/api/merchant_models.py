@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from wechat_kf.api.validators import Instant, wechat_rule
+from wechat_kf.api.validators import Instant, to_validator
 from wechat_kf.domain.merchants.changes import MerchantChange
 from wechat_kf.domain.merchants.contact_button import ContactButton
 from wechat_kf.domain.merchants.merchant import (
@@ -46,20 +46,20 @@ _MERCHANT: dict[str, Any] = {
 
 AccountName = Annotated[
     str,
-    AfterValidator(wechat_rule(validate_account_name)),
+    AfterValidator(to_validator(validate_account_name)),
     Field(
-        description="6 to 30 letters, digits and underscores; case-sensitive; can be used once, "
-        "for ever",
+        description="6 to 30 letters, digits and underscores; case-sensitive; can never be "
+        "used again",
         examples=["shop_0042"],
         json_schema_extra={"pattern": "^[A-Za-z0-9_]{6,30}$"},
     ),
 ]
 Nickname = Annotated[
     str,
-    AfterValidator(wechat_rule(validate_nickname)),
+    AfterValidator(to_validator(validate_nickname)),
     Field(
-        description="shown to buyers; Chinese, letters and digits, 4 to 30 wide where a Chinese "
-        "character counts 2",
+        description="shown to buyers; Chinese characters, letters and digits, 4 to 30 wide where "
+        "a Chinese character counts 2",
         examples=["苹果旗舰店"],
         json_schema_extra={"minLength": 2, "maxLength": 30},
     ),
@@ -67,30 +67,30 @@ Nickname = Annotated[
 ExternalId = Annotated[
     str,
     StringConstraints(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$"),
-    Field(description="the platform's own key of this merchant; unique", examples=["m-1001"]),
+    Field(description="the platform's own key of this merchant, unique", examples=["m-1001"]),
 ]
 Image = Annotated[
     Base64Bytes,
-    AfterValidator(wechat_rule(image_upload)),
+    AfterValidator(to_validator(image_upload)),
     Field(
-        description="the image itself, base64: PNG, JPEG or GIF of at most 2 MiB",
+        description="the image as base64: PNG, JPEG or GIF of at most 2 MiB",
         examples=[_PIXEL],
         json_schema_extra={"contentEncoding": "base64"},
     ),
 ]
 WelcomeMessage = Annotated[
     str,
-    AfterValidator(wechat_rule(lambda text: text == "" or Text(text))),
+    AfterValidator(to_validator(lambda text: text == "" or Text(text))),
     Field(
         description="sent to a buyer who enters a conversation: at most 2048 bytes of UTF-8; "
-        "empty: no greeting",
+        "empty for none",
         examples=["您好，欢迎光临！"],
         json_schema_extra={"maxLength": 2048},
     ),
 ]
 MediaId = Annotated[
     str,
-    # Others could not be told to WeChat, which refuses JSON with escaped characters (40033).
+    # WeChat refuses JSON with escaped characters (40033), so others could not be sent to it.
     StringConstraints(min_length=1, max_length=256, pattern=r"^[\x21-\x7e]+$"),
     Field(
         description="media id of an image uploaded in the last 3 days", examples=["bN7Vx0k2mediaid"]
@@ -102,8 +102,8 @@ def _none_for_empty(value: Any) -> Any:
     return None if value == "" else value
 
 
-def _or_empty(kind: Any) -> BeforeValidator:
-    """Takes `""` for None, and says so in the schema."""
+def _allow_empty(kind: Any) -> BeforeValidator:
+    """Accept `""` for None, and say so in the schema."""
     return BeforeValidator(_none_for_empty, json_schema_input_type=kind | Literal[""] | None)
 
 
@@ -134,7 +134,7 @@ class RegisterMerchantRequest(BaseModel):
     )
 
     account_name: AccountName | None = Field(
-        None, description="left out, it is derived from external_id: always the same one"
+        None, description="derived from `external_id` when left out; the same every time"
     )
     nickname: Nickname
     external_id: ExternalId | None = None
@@ -146,11 +146,11 @@ class RegisterMerchantRequest(BaseModel):
     welcome_message: WelcomeMessage | None = None
 
     @model_validator(mode="after")
-    def _is_whole(self) -> RegisterMerchantRequest:
+    def _check_icon_and_names(self) -> RegisterMerchantRequest:
         if (self.icon is None) == (self.icon_media_id is None):
-            raise ValueError("exactly one of icon and icon_media_id is needed")
+            raise ValueError("exactly one of icon and icon_media_id is required")
         if self.account_name is None and self.external_id is None:
-            raise ValueError("account_name or external_id is needed")
+            raise ValueError("account_name or external_id is required")
         return self
 
     def to_domain(self) -> Registration:
@@ -166,7 +166,7 @@ class RegisterMerchantRequest(BaseModel):
 
 
 class ChangeMerchantRequest(BaseModel):
-    """What is left out, null or empty stays as it is; only an empty welcome message goes."""
+    """A field left out, null or empty stays as it is; an empty welcome message removes it."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -181,17 +181,17 @@ class ChangeMerchantRequest(BaseModel):
         },
     )
 
-    nickname: Annotated[Nickname | None, _or_empty(Nickname)] = None
-    icon: Annotated[Image | None, _or_empty(Image)] = None
-    icon_media_id: Annotated[MediaId | None, _or_empty(MediaId)] = None
-    external_id: Annotated[ExternalId | None, _or_empty(ExternalId)] = None
-    status: Annotated[MerchantStatus | None, _or_empty(MerchantStatus)] = Field(
-        None, description="inactive sets the merchant aside, active takes it back"
+    nickname: Annotated[Nickname | None, _allow_empty(Nickname)] = None
+    icon: Annotated[Image | None, _allow_empty(Image)] = None
+    icon_media_id: Annotated[MediaId | None, _allow_empty(MediaId)] = None
+    external_id: Annotated[ExternalId | None, _allow_empty(ExternalId)] = None
+    status: Annotated[MerchantStatus | None, _allow_empty(MerchantStatus)] = Field(
+        None, description="`inactive` deactivates, `active` reactivates"
     )
     welcome_message: WelcomeMessage | None = None
 
     @model_validator(mode="after")
-    def _has_one_icon(self) -> ChangeMerchantRequest:
+    def _check_icon(self) -> ChangeMerchantRequest:
         if self.icon is not None and self.icon_media_id is not None:
             raise ValueError("only one of icon and icon_media_id may be given")
         return self
@@ -207,14 +207,14 @@ class ChangeMerchantRequest(BaseModel):
 
 
 class MerchantResponse(BaseModel):
-    """A merchant as the API shows it."""
+    """A merchant."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_MERCHANT]})
 
     business_id: str
     account_name: str
     nickname: str
-    icon_url: str = Field(description="where WeChat keeps the icon; empty until the next sync")
+    icon_url: str = Field(description="WeChat's URL of the icon; empty until the next sync")
     external_id: str | None = Field(description="the platform's own key of this merchant")
     status: MerchantStatus
     welcome_message: str | None = Field(description="sent to a buyer who enters a conversation")
@@ -227,14 +227,14 @@ class MerchantResponse(BaseModel):
 
 
 class MerchantPage(BaseModel):
-    """A page of merchants, in the order of their business ids (as texts)."""
+    """A page of merchants, in the order of their business ids (as strings)."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"items": [_MERCHANT], "next_cursor": "WyI0MiJd"}]}
     )
 
     items: list[MerchantResponse]
-    next_cursor: str | None = Field(description="hand it back as `cursor`; null on the last page")
+    next_cursor: str | None = Field(description="pass it as `cursor`; null on the last page")
 
     @classmethod
     def of(cls, page: Page[Merchant]) -> MerchantPage:
@@ -245,7 +245,7 @@ class MerchantPage(BaseModel):
 
 
 class SyncResponse(BaseModel):
-    """What a reconciliation with WeChat's list found and did; the lists hold business ids."""
+    """What a reconciliation with WeChat's list found and did; the lists are of business ids."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -263,13 +263,13 @@ class SyncResponse(BaseModel):
     )
 
     listed: int = Field(description="how many sub-merchants WeChat lists")
-    added: list[str] = Field(description="registered elsewhere, on record now")
+    added: list[str] = Field(description="registered elsewhere, now on record")
     changed: list[str] = Field(description="nickname or icon corrected to WeChat's")
     missing: list[str] = Field(description="on record, but WeChat has no such sub-merchant")
     conflicting: list[str] = Field(
-        description="not taken on record: the account name belongs to another record"
+        description="not recorded: the account name belongs to another record"
     )
-    complete: bool = Field(description="false: the time ran out; ask again for the rest")
+    complete: bool = Field(description="false when time ran out: call again for the rest")
 
     @classmethod
     def of(cls, report: SyncReport) -> SyncResponse:
@@ -304,7 +304,7 @@ class ContactButtonResponse(BaseModel):
     )
 
     business_id: str
-    attributes: dict[str, str] = Field(description="for `<button>`, in WXML's spelling")
+    attributes: dict[str, str] = Field(description="of `<button>`, as spelled in WXML")
     wxml: str = Field(description="the same, ready to paste")
 
     @classmethod

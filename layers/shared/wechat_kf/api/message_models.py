@@ -13,7 +13,6 @@ from pydantic import (
     model_validator,
 )
 
-from wechat_kf.adapters.wechat.sender import wechat_message
 from wechat_kf.api.validators import Instant
 from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.messages.attempt import ABANDONED
@@ -27,6 +26,7 @@ from wechat_kf.domain.messages.message import (
     failure_document,
 )
 from wechat_kf.errors import UnavailableError
+from wechat_kf.wechat.content import message_from
 from wechat_kf.wechat.errors import InvalidInputError
 
 Openid = Annotated[
@@ -37,7 +37,7 @@ Openid = Annotated[
 MediaId = Annotated[
     str,
     StringConstraints(min_length=1, max_length=256, pattern=r"^[\x21-\x7e]+$"),
-    Field(description="as answered by `POST /media`, at most 3 days old"),
+    Field(description="from `POST /media`, at most 3 days old"),
 ]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
@@ -45,18 +45,17 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 class _Content(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    ai_generated: StrictBool = Field(False, description="adds WeChat's note that AI wrote this")
+    ai_generated: StrictBool = Field(
+        False, description="adds WeChat's note that AI wrote this message"
+    )
 
     @model_validator(mode="after")
-    def _obeys_wechat(self) -> _Content:
+    def _check_wechats_rules(self) -> _Content:
         try:
-            wechat_message(self.model_dump(exclude_none=True))
+            message_from(self.model_dump(exclude_none=True))
         except InvalidInputError as error:
-            raise ValueError(f"{_OUR_NAMES.get(error.field, error.field)} {error.rule}") from None
+            raise ValueError(f"{error.field} {error.rule}") from None
         return self
-
-
-_OUR_NAMES = {"content": "text", "head_content": "head", "tail_content": "tail", "item_id": "id"}
 
 
 def _example(**content: Any) -> ConfigDict:
@@ -112,10 +111,10 @@ class MiniProgramPageContent(_Content):
     type: Literal["mini_program_page"]
     title: Line
     page_path: Line = Field(
-        description="as in app.json, a query allowed", examples=["pages/item/item?id=1"]
+        description="as in app.json; may have a query", examples=["pages/item/item?id=1"]
     )
     thumb_media_id: MediaId
-    app_id: str | None = Field(None, description="left out: this Mini Program")
+    app_id: str | None = Field(None, description="this Mini Program when left out")
 
 
 class MenuChoice(BaseModel):
@@ -128,8 +127,8 @@ class MenuChoice(BaseModel):
 
 
 class MenuContent(_Content):
-    """A text with choices. Needs the stack's `AllowMenuMessages`: WeChat documents it for Official
-    Accounts, and not for Mini Programs."""
+    """A text with choices. Needs the stack's `AllowMenuMessages`: WeChat documents menus only for
+    Official Accounts."""
 
     model_config = _example(
         type="menu",
@@ -150,7 +149,9 @@ Content = Annotated[
 ]
 Delivery = Annotated[
     Guarantee,
-    Field(description="what you prefer when an attempt's outcome is unknown: a gap or a duplicate"),
+    Field(
+        description="what to prefer when the outcome of an attempt is unknown: a gap or a duplicate"
+    ),
 ]
 
 
@@ -180,12 +181,12 @@ class SendMessageRequest(BaseModel):
 
 
 def content_of(message: _Content) -> dict[str, Any]:
-    """The content as it is stored: what was not given is not there."""
+    """Return the content as it is stored: without what was not given."""
     return message.model_dump(exclude_defaults=True)
 
 
 class WindowResponse(BaseModel):
-    """What WeChat's send window still allows, by our own count: advice, WeChat decides."""
+    """What WeChat's send window still allows, by our own count; WeChat decides."""
 
     open: bool
     until: Instant | None = Field(description="null when closed")
@@ -205,15 +206,17 @@ def _is_none(value: object) -> bool:
 
 
 class FailureResponse(BaseModel):
-    """Why a message was not, or may not have been, sent at the last attempt; as in its event."""
+    """Why the last attempt did not, or may not have, sent the message; as in its event."""
 
     code: str = Field(
-        description="for programs: a refusal of WeChat's, or one of "
+        description="for programs: a code of WeChat's refusals, or one of "
         f"`{UnavailableError.code}`, `{EXPIRED}`, `{ABANDONED.failure.code}`"
     )
     detail: str = Field(description="for people")
     errcode: int | None = Field(None, exclude_if=_is_none, description="WeChat's own number")
-    rid: str | None = Field(None, exclude_if=_is_none, description="what WeChat's support asks for")
+    rid: str | None = Field(
+        None, exclude_if=_is_none, description="WeChat's request id, for its support"
+    )
 
     @classmethod
     def of(cls, failure: Failure | None) -> FailureResponse | None:
@@ -221,7 +224,7 @@ class FailureResponse(BaseModel):
 
 
 class MessageResponse(BaseModel):
-    """Where a message stands."""
+    """A message and its state."""
 
     message_id: str
     business_id: str
@@ -232,9 +235,9 @@ class MessageResponse(BaseModel):
     accepted_at: Instant
     settled_at: Instant | None = Field(description="null until it is sent, failed or unknown")
     error: FailureResponse | None
-    broadcast_id: str | None = Field(description="the broadcast it is part of")
+    broadcast_id: str | None = Field(description="the broadcast it belongs to")
     window: WindowResponse | None = Field(
-        description="told in the answer to a send or a retry; null where it cannot be told"
+        description="in the response to a send or a retry; null when it is not known"
     )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Parameters that several routes of this function share."""
+"""Parameters that several routes share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 
-from wechat_kf.api.business_ids import BUSINESS_ID
+from wechat_kf.api.validators import BUSINESS_ID
 
 BusinessId = Annotated[
     str,
@@ -21,7 +21,7 @@ OpenidInPath = Annotated[
     Path(pattern=r"^[A-Za-z0-9_@.-]{1,128}$", description="the buyer's OpenID"),
 ]
 MessageId = Annotated[
-    str, Path(pattern=r"^[0-9a-f]{32}$", description="as answered to the message's sending")
+    str, Path(pattern=r"^[0-9a-f]{32}$", description="returned when the message was sent")
 ]
 IdempotencyKey = Annotated[
     str | None,
@@ -29,10 +29,10 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="the same key and body answer with the same resource for as long as that is "
-        "kept (`TranscriptRetentionDays`, or 7 days if that is 0); another body is a 422",
+        description="the same key and body return the same resource for as long as it is kept "
+        "(`TranscriptRetentionDays`, or 7 days if that is 0); another body is a 422",
     ),
 ]
 Cursor = Annotated[
-    str | None, Query(max_length=512, description="`next_cursor` of the page before")
+    str | None, Query(max_length=512, description="`next_cursor` of the previous page")
 ]

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents: one place decides how each looks to a caller."""
+"""Errors as RFC 9457 problem documents: the one place that decides how a caller sees them."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from wechat_kf.api.retry_hints import ADVICE
+from wechat_kf.api.retry_hints import HINTS
 from wechat_kf.errors import AppError, InvalidRequestError, NotFoundError, UnavailableError
 from wechat_kf.wechat.errors import InvalidInputError, WeChatApiError, WeChatError
 
 PROBLEM_JSON = "application/problem+json"
 
 
-class UnforeseenError(AppError):
-    """A fault of ours that nobody foresaw; it has been logged."""
+class UnexpectedError(AppError):
+    """An unexpected error in this service; it has been logged."""
 
     code = "internal_error"
 
 
 class NoSuchRouteError(NotFoundError):
-    """There is no such path in this API."""
+    """This API has no such path."""
 
     code = "no_such_route"
 
 
 class MethodNotAllowedError(AppError):
-    """The path takes other methods only; the header `Allow` names them."""
+    """The path does not take this method; the header `Allow` names those it takes."""
 
     code = "method_not_allowed"
     status = 405
 
 
 class UnsupportedMediaTypeError(AppError):
-    """The body is of another type than the route takes."""
+    """The body is not of a type that the route takes."""
 
     code = "unsupported_media_type"
     status = 415
@@ -45,21 +45,21 @@ ON_ANY_ROUTE: tuple[type[AppError], ...] = (
     NoSuchRouteError,
     MethodNotAllowedError,
     UnsupportedMediaTypeError,
-    UnforeseenError,
+    UnexpectedError,
     UnavailableError,
 )
-"""What any request may meet; the other errors are named by the routes that answer them."""
+"""Errors that any route may return; the others are named by the routes that return them."""
 
 
 def problem(status: int, code: str, detail: str, **members: Any) -> Response[str]:
-    """A problem response; `members` with the value None are left out."""
+    """Build a problem response; `members` with the value None are left out."""
     document = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "code": code,
         "detail": detail,
-        **({"advice": ADVICE[code]} if code in ADVICE else {}),
+        **({"advice": HINTS[code]} if code in HINTS else {}),
         **{name: value for name, value in members.items() if value is not None},
     }
     return Response(
@@ -71,7 +71,7 @@ def problem(status: int, code: str, detail: str, **members: Any) -> Response[str
 
 
 def as_event(answer: Response[str]) -> dict[str, Any]:
-    """A response in API Gateway's own form, for what is answered before any route is found."""
+    """Convert to API Gateway's own form, for what is answered before a route is found."""
     return {
         "statusCode": answer.status_code,
         "headers": {"Content-Type": answer.content_type, **answer.headers},
@@ -80,12 +80,12 @@ def as_event(answer: Response[str]) -> dict[str, Any]:
 
 
 def of_app_error(error: AppError) -> Response[str]:
-    """Our own refusals."""
+    """Answer one of our own errors."""
     return problem(error.status, error.code, error.detail, **error.members)
 
 
 def of_wechat_error(error: WeChatError) -> Response[str]:
-    """WeChat's refusals and the transport's failures, with the errcode and rid support asks for."""
+    """Answer WeChat's refusals and failed calls, with the errcode and rid for WeChat's support."""
     if isinstance(error, InvalidInputError):
         return problem(error.status, error.code, f"{error.field}: {error.rule}", field=error.field)
     if isinstance(error, WeChatApiError):
@@ -96,7 +96,7 @@ def of_wechat_error(error: WeChatError) -> Response[str]:
 
 
 def of_validation(errors: list[dict[str, Any]]) -> Response[str]:
-    """Pydantic's findings: all of them, each naming the field and the rule."""
+    """Answer all of pydantic's findings, each with its field and its rule."""
     found = [{"field": _field(error), "rule": _rule(error)} for error in errors]
     first = found[0]
     return problem(

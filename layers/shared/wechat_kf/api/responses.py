@@ -1,4 +1,4 @@
-"""What a route says about its answers in the OpenAPI document."""
+"""Describes the responses of a route in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from wechat_kf.api.problems import PROBLEM_JSON
 from wechat_kf.errors import AppError
 
 ERROR_CODES = "x-error-codes"
-"""In a response of the document: the codes of ours that come with this status."""
+"""Extension of a response: our own codes that come with this status."""
 
 FROM_WECHAT = "x-wechat-errors"
-"""In a response of the document: whether WeChat's refusals come with this status too."""
+"""Extension of a response: whether WeChat's refusals come with this status too."""
 
 _RETRY_AFTER = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
 
 
 class FieldFault(BaseModel):
-    """One value that breaks a rule."""
+    """A field whose value breaks a rule."""
 
     field: str
     rule: str
@@ -55,25 +55,30 @@ class Problem(BaseModel):
     detail: str = Field(description="what happened, for people")
     advice: str | None = Field(None, description="what to do about it")
     errcode: int | None = Field(None, description="WeChat's own number")
-    rid: str | None = Field(None, description="what WeChat's support asks for")
-    field: str | None = Field(None, description="the value at fault")
-    business_id: str | None = Field(None, description="the merchant that is in the way")
-    subscription_id: str | None = Field(None, description="the subscription that is in the way")
-    message_status: str | None = Field(None, description="why a message cannot be sent again")
-    errors: list[FieldFault] | None = Field(None, description="every value at fault")
+    rid: str | None = Field(None, description="WeChat's request id, for its support")
+    field: str | None = Field(None, description="the field at fault")
+    business_id: str | None = Field(None, description="the merchant it conflicts with")
+    subscription_id: str | None = Field(None, description="the subscription it conflicts with")
+    message_status: str | None = Field(
+        None, description="the status for which a message cannot be sent again"
+    )
+    errors: list[FieldFault] | None = Field(None, description="every field at fault")
 
 
-def answers(
+def describe_responses(
     successes: Mapping[int, tuple[str, type[BaseModel] | str | None]],
     *,
     problems: tuple[type[AppError], ...] = (),
     asks_wechat: bool = False,
 ) -> dict[int, Any]:
-    """The `responses` of a route: status → (description, body), and the problems to expect.
+    """Describe the responses of a route: its successes and the problems it may return.
 
-    A body is a model (JSON), or the content type of bytes such as `image/*`, or None. What any
-    route may answer (`problems.ON_ANY_ROUTE`) is not repeated here. `asks_wechat`: WeChat is asked
-    while the caller waits, so that its refusals are passed on.
+    Args:
+        successes: status → (description, body); a body is a model (JSON), the content type of
+            bytes such as `image/*`, or None.
+        problems: the errors of this route; those of any route (`problems.ON_ANY_ROUTE`) are left
+            out.
+        asks_wechat: whether WeChat is called while the caller waits: its refusals are passed on.
     """
     documented: dict[int, Any] = {
         status: {
@@ -85,18 +90,18 @@ def answers(
     from_wechat = wechat_statuses() if asks_wechat else []
     for status in sorted({error.status for error in problems} | {*from_wechat}):
         codes = [error.code for error in problems if error.status == status]
-        documented[status] = _refusal(status, codes, from_wechat=status in from_wechat)
+        documented[status] = _describe_refusal(status, codes, from_wechat=status in from_wechat)
     return documented
 
 
 def codes_in_words(codes: Iterable[str]) -> str:
-    """For a description."""
+    """List codes for a description."""
     return ", ".join(f"`{code}`" for code in codes)
 
 
-def _refusal(status: int, codes: list[str], *, from_wechat: bool) -> dict[str, Any]:
-    """A problem document, with its codes for people and for programs."""
-    parts = [codes_in_words(codes), "a refusal of WeChat's" if from_wechat else ""]
+def _describe_refusal(status: int, codes: list[str], *, from_wechat: bool) -> dict[str, Any]:
+    """Describe a problem document, with its codes for people and for programs."""
+    parts = [codes_in_words(codes), "a refusal by WeChat" if from_wechat else ""]
     return {
         "description": " or ".join(part for part in parts if part),
         "content": {PROBLEM_JSON: {"model": Problem}},

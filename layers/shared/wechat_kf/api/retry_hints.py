@@ -1,7 +1,7 @@
 """What a caller or an operator can do about a problem, by its code.
 
-Only where the code alone does not say it. All our calls that ask WeChat while the caller waits are
-safe to repeat; messages are sent later, by a queue. Source: docs/wechat-api.md, sections 12 and 14.
+Only where the code alone does not say it. Every call that asks WeChat while the caller waits is
+safe to repeat; messages are sent later, from a queue (docs/wechat-api.md, sections 12 and 14).
 """
 
 from __future__ import annotations
@@ -10,34 +10,36 @@ from collections.abc import Mapping
 from typing import Final
 
 _LATER: Final = "Repeat the same request after a few seconds; it is safe to repeat."
-_NEW_UPLOAD: Final = "Send the image itself as icon, or upload it again: a media id lives 3 days."
-_CONFIGURATION: Final = "Nothing the caller can change: ask the operator to look at the deployment."
+_NEW_UPLOAD: Final = (
+    "Send the image itself as `icon`, or upload it again: a media id is valid for 3 days."
+)
+_CONFIGURATION: Final = "The caller cannot fix this: ask the operator to check the deployment."
 
-ADVICE: Final[Mapping[str, str]] = {
-    "account_limited": "WeChat has limited the account: look at the Mini Program's console.",
+HINTS: Final[Mapping[str, str]] = {
+    "account_limited": "WeChat has limited the account: check the Mini Program's console.",
     "account_name_not_valid": "Choose another account_name, or leave it out to have one derived.",
     "account_name_taken": "WeChat never frees a name: choose another account_name.",
-    "address_not_allowed": "Give the token function a fixed address and put it on WeChat's "
-    "whitelist, or switch the whitelist off.",
-    "api_banned": "WeChat has banned this API for the account: look at the console's notices.",
+    "address_not_allowed": "Give the token function a fixed IP address and add it to "
+    "WeChat's whitelist, or switch the whitelist off.",
+    "api_banned": "WeChat has banned this API for the account: check the console's notices.",
     "app_secret_frozen": "Unfreeze the AppSecret in the Mini Program's console.",
     "called_too_often": "Repeat the request in the next minute.",
     "capability_not_enabled": "The Mini Program needs the category e-commerce platform; then "
     "enable sub-merchants in its console under interface settings.",
-    "daily_quota_used_up": "The quota starts anew at midnight, Beijing time; GET /quota shows it. "
+    "daily_quota_used_up": "The quota resets at midnight, Beijing time; GET /quota shows it. "
     "An operator can reset it ten times a month.",
     "malformed_reply": _LATER,
     "media_id_not_valid": _NEW_UPLOAD,
     "media_missing": _NEW_UPLOAD,
     "media_too_large": "Send an image of at most 2 MiB.",
-    "merchant_inactive": "PATCH the merchant with status active to take it back.",
-    "nickname_forbidden": "The nickname holds words WeChat forbids: choose another one.",
+    "merchant_inactive": "PATCH the merchant with status active to reactivate it.",
+    "nickname_forbidden": "The nickname contains words that WeChat forbids: choose another one.",
     "nickname_not_valid": "WeChat has hidden rules beyond width and characters: choose another "
     "nickname.",
     "sub_merchant_limit": "WeChat allows 500 sub-merchants; the operator can ask for more by "
     "e-mail to placeofminiprogram@qq.com.",
-    "sub_merchant_not_found": "WeChat has no such sub-merchant: POST /merchants/sync shows what is "
-    "missing.",
+    "sub_merchant_not_found": "WeChat has no such sub-merchant: POST /merchants/sync shows which "
+    "are missing.",
     "system_busy": _LATER,
     "temporarily_unavailable": "Repeat the same request after a few seconds; a message with the "
     "same Idempotency-Key.",
@@ -48,5 +50,5 @@ ADVICE: Final[Mapping[str, str]] = {
     "wrong_account_type": _CONFIGURATION,
     "wrong_app_id": _CONFIGURATION,
     "wrong_app_secret": _CONFIGURATION,
-    "wrong_media_type": "The media id is not an image's: send the image itself as icon.",
+    "wrong_media_type": "The media id is not of an image: send the image itself as `icon`.",
 }

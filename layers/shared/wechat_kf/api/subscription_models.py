@@ -21,7 +21,7 @@ Url = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 
 
 class WebhookTarget(BaseModel):
-    """An HTTPS endpoint with a public host name; events are POSTed to it, signed."""
+    """An HTTPS endpoint with a public host name; events are sent to it as signed POST requests."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -30,7 +30,7 @@ class WebhookTarget(BaseModel):
 
 
 class QueueTarget(BaseModel):
-    """An SQS queue in this account and region, of an allowed name; FIFO queues keep order."""
+    """An SQS queue in this account and region with an allowed name; FIFO queues keep the order."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -41,7 +41,7 @@ class QueueTarget(BaseModel):
 
 
 class EventBusTarget(BaseModel):
-    """The bundle's own EventBridge bus."""
+    """The stack's own EventBridge bus."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -54,12 +54,12 @@ AnyTarget = Annotated[
 ]
 EventTypes = Annotated[
     list[EventType],
-    Field(max_length=len(EventType), description="which events to send; empty means all"),
+    Field(max_length=len(EventType), description="the events to send; empty means all"),
 ]
 
 
 class CreateSubscriptionRequest(BaseModel):
-    """Where a merchant's events go, and which."""
+    """Which events of a merchant go where."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -78,7 +78,7 @@ class CreateSubscriptionRequest(BaseModel):
 
 
 class ChangeSubscriptionRequest(BaseModel):
-    """What is absent stays as it is; one of the two is needed."""
+    """A field left out stays as it is; at least one is required."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"status": "paused"}]}
@@ -87,14 +87,14 @@ class ChangeSubscriptionRequest(BaseModel):
     event_types: EventTypes | None = None
     status: Literal["active", "paused"] | None = Field(
         None,
-        description="paused: events wait, each for up to 24 hours; active: resume, also after "
-        "the subscription was paused or disabled by its failures",
+        description="`paused`: events wait, each for up to 24 hours; `active`: resume, also after "
+        "failures paused or disabled the subscription",
     )
 
     @model_validator(mode="after")
-    def _some_change(self) -> ChangeSubscriptionRequest:
+    def _require_a_change(self) -> ChangeSubscriptionRequest:
         if self.event_types is None and self.status is None:
-            raise ValueError("event_types or status is needed")
+            raise ValueError("event_types or status is required")
         return self
 
     @property
@@ -107,7 +107,7 @@ class ChangeSubscriptionRequest(BaseModel):
 
 
 class HealthResponse(BaseModel):
-    """How deliveries go."""
+    """The health of a subscription's deliveries."""
 
     failures_in_a_row: int
     failing_since: Instant | None
@@ -126,14 +126,14 @@ class HealthResponse(BaseModel):
 
 
 class SubscriptionResponse(BaseModel):
-    """A subscription as the API shows it. Its secret is shown when it is made, and never again."""
+    """A subscription. Its secret is returned on creation only."""
 
     subscription_id: str
     business_id: str
     target: AnyTarget
     event_types: list[str] = Field(description="empty means all")
     status: SubscriptionStatus
-    status_reason: str | None = Field(description="why it is not active, if there is a reason")
+    status_reason: str | None = Field(description="why it is not active, if known")
     created_at: Instant
     health: HealthResponse
 
@@ -142,7 +142,7 @@ class SubscriptionResponse(BaseModel):
         return cls(
             subscription_id=subscription.subscription_id,
             business_id=subscription.business_id,
-            target=_shown(subscription.target),
+            target=_from_target(subscription.target),
             event_types=sorted(subscription.event_types),
             status=subscription.status,
             status_reason=subscription.status_reason or None,
@@ -152,10 +152,10 @@ class SubscriptionResponse(BaseModel):
 
 
 class CreatedSubscriptionResponse(SubscriptionResponse):
-    """A new subscription with the secret that its webhooks are signed with."""
+    """A new subscription, with the secret that its webhooks are signed with."""
 
     secret: str | None = Field(
-        repr=False, description="whsec_ and base64, shown only here; null unless a webhook"
+        repr=False, description="`whsec_` and base64, returned only here; null unless a webhook"
     )
 
     @classmethod
@@ -167,7 +167,7 @@ class CreatedSubscriptionResponse(SubscriptionResponse):
 class RotatedSecretResponse(BaseModel):
     """Until `previous_secret_until`, webhooks carry the signatures of both secrets."""
 
-    secret: str = Field(repr=False, description="whsec_ and base64; shown only here")
+    secret: str = Field(repr=False, description="`whsec_` and base64, returned only here")
     previous_secret_until: Instant
 
     @classmethod
@@ -179,10 +179,10 @@ class RotatedSecretResponse(BaseModel):
 
 
 class SubscriptionList(BaseModel):
-    """All subscriptions of a merchant: there are few, so there is one page."""
+    """All subscriptions of a merchant, on one page."""
 
     items: list[SubscriptionResponse]
-    next_cursor: None = Field(description="there is no other page")
+    next_cursor: None = Field(description="always null: there is one page")
 
     @classmethod
     def of(cls, subscriptions: Sequence[Subscription]) -> SubscriptionList:
@@ -196,7 +196,7 @@ class TestEventResponse(BaseModel):
     event_id: str
 
 
-def _shown(target: Target) -> AnyTarget:
+def _from_target(target: Target) -> AnyTarget:
     match target.type:
         case TargetType.WEBHOOK:
             return WebhookTarget(type="webhook", url=target.address)

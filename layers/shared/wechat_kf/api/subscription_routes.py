@@ -10,9 +10,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Path
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BeforeValidator
 
-from wechat_kf.adapters.webhooks.target_rules import TargetRules
-from wechat_kf.api.business_ids import BUSINESS_ID
-from wechat_kf.api.responses import answers
+from wechat_kf.api.dependencies import needs
+from wechat_kf.api.responses import describe_responses
 from wechat_kf.api.subscription_models import (
     AnyTarget,
     ChangeSubscriptionRequest,
@@ -25,13 +24,14 @@ from wechat_kf.api.subscription_models import (
     TestEventResponse,
     WebhookTarget,
 )
+from wechat_kf.api.validators import BUSINESS_ID
 from wechat_kf.domain.clock import HOUR
 from wechat_kf.domain.subscriptions.management import (
     MOST_PER_MERCHANT,
     SECRET_OVERLAP_MS,
     SubscriptionManager,
 )
-from wechat_kf.domain.subscriptions.subscription import Target
+from wechat_kf.domain.subscriptions.subscription import AllowedTargets, Target
 from wechat_kf.errors import ConflictError, InvalidRequestError, NotFoundError
 
 BusinessId = Annotated[
@@ -43,139 +43,157 @@ BusinessId = Annotated[
     ),
 ]
 SubscriptionId = Annotated[
-    str, Path(pattern=r"^sub_[0-9a-f]{32}$", description="as answered to the subscribing")
+    str,
+    Path(pattern=r"^sub_[0-9a-f]{32}$", description="returned when the subscription was created"),
 ]
+NeedsSubscriptions = Annotated[SubscriptionManager, needs(SubscriptionManager)]
 
 _ALL = "/merchants/<business_id>/subscriptions"
 _ONE = f"{_ALL}/<subscription_id>"
 _OF_ONE = (InvalidRequestError, NotFoundError)
 _CHANGING_ONE = (*_OF_ONE, ConflictError)
 
+router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
-def build_router(subscriptions: SubscriptionManager, rules: TargetRules) -> APIGatewayHttpRouter:
-    """The routes that say where a merchant's events go."""
-    router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
-    @router.post(
-        _ALL,
-        summary="Subscribe",
-        description="The secret of a webhook is in this answer and in no other. A merchant has "
-        f"{MOST_PER_MERCHANT} subscriptions at most, and one for each target; more is a 409.",
-        operation_id="subscribe",
-        tags=["subscriptions"],
-        responses=answers(
-            {201: ("subscribed", CreatedSubscriptionResponse)},
-            problems=(InvalidRequestError, ConflictError),
-        ),
+@router.post(
+    _ALL,
+    summary="Create a subscription",
+    description="The secret of a webhook is in this response and in no other. A merchant has at "
+    f"most {MOST_PER_MERCHANT} subscriptions, and one for each target; more is a 409.",
+    operation_id="subscribe",
+    tags=["subscriptions"],
+    responses=describe_responses(
+        {201: ("created", CreatedSubscriptionResponse)},
+        problems=(InvalidRequestError, ConflictError),
+    ),
+)
+def create_subscription(
+    business_id: BusinessId,
+    body: Annotated[CreateSubscriptionRequest, Body()],
+    subscriptions: NeedsSubscriptions,
+    allowed: Annotated[AllowedTargets, needs(AllowedTargets)],
+) -> Response[CreatedSubscriptionResponse]:
+    target = _to_target(body.target, allowed)
+    created = subscriptions.create(business_id, target, frozenset(body.event_types))
+    return Response(
+        status_code=201,
+        content_type="application/json",
+        body=CreatedSubscriptionResponse.of(created),
+        headers={"Location": f"/merchants/{business_id}/subscriptions/{created.subscription_id}"},
     )
-    def create(
-        business_id: BusinessId, body: Annotated[CreateSubscriptionRequest, Body()]
-    ) -> Response[CreatedSubscriptionResponse]:
-        target = _target(body.target, rules)
-        created = subscriptions.create(business_id, target, frozenset(body.event_types))
-        return Response(
-            status_code=201,
-            content_type="application/json",
-            body=CreatedSubscriptionResponse.of(created),
-            headers={
-                "Location": f"/merchants/{business_id}/subscriptions/{created.subscription_id}"
-            },
-        )
 
-    @router.get(
-        _ALL,
-        summary="List subscriptions",
-        operation_id="listSubscriptions",
-        tags=["subscriptions"],
-        responses=answers(
-            {200: ("all of them, oldest first", SubscriptionList)}, problems=(InvalidRequestError,)
-        ),
+
+@router.get(
+    _ALL,
+    summary="List subscriptions",
+    operation_id="listSubscriptions",
+    tags=["subscriptions"],
+    responses=describe_responses(
+        {200: ("all of them, oldest first", SubscriptionList)}, problems=(InvalidRequestError,)
+    ),
+)
+def list_subscriptions(
+    business_id: BusinessId, subscriptions: NeedsSubscriptions
+) -> SubscriptionList:
+    """Return the merchant's own subscriptions; those of `*` are listed under `*`."""
+    return SubscriptionList.of(subscriptions.list(business_id))
+
+
+@router.get(
+    _ONE,
+    summary="Read a subscription",
+    operation_id="readSubscription",
+    tags=["subscriptions"],
+    responses=describe_responses(
+        {200: ("the subscription", SubscriptionResponse)}, problems=_OF_ONE
+    ),
+)
+def read_subscription(
+    business_id: BusinessId, subscription_id: SubscriptionId, subscriptions: NeedsSubscriptions
+) -> SubscriptionResponse:
+    return SubscriptionResponse.of(subscriptions.get(business_id, subscription_id))
+
+
+@router.patch(
+    _ONE,
+    summary="Choose other events, pause or resume",
+    operation_id="changeSubscription",
+    tags=["subscriptions"],
+    responses=describe_responses(
+        {200: ("the subscription as it is now", SubscriptionResponse)}, problems=_CHANGING_ONE
+    ),
+)
+def change_subscription(
+    business_id: BusinessId,
+    subscription_id: SubscriptionId,
+    body: Annotated[ChangeSubscriptionRequest, Body()],
+    subscriptions: NeedsSubscriptions,
+) -> SubscriptionResponse:
+    changed = subscriptions.change(
+        business_id,
+        subscription_id,
+        event_types=body.chosen_types,
+        status=body.chosen_status,
     )
-    def list_subscriptions(business_id: BusinessId) -> SubscriptionList:
-        """A merchant's own; those of `*` are listed under `*`."""
-        return SubscriptionList.of(subscriptions.list(business_id))
+    return SubscriptionResponse.of(changed)
 
-    @router.get(
-        _ONE,
-        summary="Read a subscription",
-        operation_id="readSubscription",
-        tags=["subscriptions"],
-        responses=answers({200: ("the subscription", SubscriptionResponse)}, problems=_OF_ONE),
+
+@router.delete(
+    _ONE,
+    summary="Delete a subscription; its waiting events are dropped",
+    operation_id="unsubscribe",
+    tags=["subscriptions"],
+    responses=describe_responses({204: ("deleted", None)}, problems=_OF_ONE),
+)
+def remove_subscription(
+    business_id: BusinessId, subscription_id: SubscriptionId, subscriptions: NeedsSubscriptions
+) -> Response[str]:
+    subscriptions.remove(business_id, subscription_id)
+    return Response(status_code=204, body="")
+
+
+@router.post(
+    f"{_ONE}/test",
+    summary="Send a test event",
+    operation_id="testSubscription",
+    tags=["subscriptions"],
+    responses=describe_responses(
+        {202: ("queued like any event", TestEventResponse)}, problems=_CHANGING_ONE
+    ),
+)
+def send_test_event(
+    business_id: BusinessId, subscription_id: SubscriptionId, subscriptions: NeedsSubscriptions
+) -> Response[TestEventResponse]:
+    """Send an event to an active subscription, whatever event types it chose; else 409."""
+    event = subscriptions.test(business_id, subscription_id)
+    return Response(
+        status_code=202,
+        content_type="application/json",
+        body=TestEventResponse(event_id=event.id),
     )
-    def read(business_id: BusinessId, subscription_id: SubscriptionId) -> SubscriptionResponse:
-        return SubscriptionResponse.of(subscriptions.get(business_id, subscription_id))
-
-    @router.patch(
-        _ONE,
-        summary="Choose other events, pause or resume",
-        operation_id="changeSubscription",
-        tags=["subscriptions"],
-        responses=answers(
-            {200: ("the subscription as it is now", SubscriptionResponse)}, problems=_CHANGING_ONE
-        ),
-    )
-    def change(
-        business_id: BusinessId,
-        subscription_id: SubscriptionId,
-        body: Annotated[ChangeSubscriptionRequest, Body()],
-    ) -> SubscriptionResponse:
-        changed = subscriptions.change(
-            business_id,
-            subscription_id,
-            event_types=body.chosen_types,
-            status=body.chosen_status,
-        )
-        return SubscriptionResponse.of(changed)
-
-    @router.delete(
-        _ONE,
-        summary="Unsubscribe; waiting events are dropped",
-        operation_id="unsubscribe",
-        tags=["subscriptions"],
-        responses=answers({204: ("unsubscribed", None)}, problems=_OF_ONE),
-    )
-    def remove(business_id: BusinessId, subscription_id: SubscriptionId) -> Response[str]:
-        subscriptions.remove(business_id, subscription_id)
-        return Response(status_code=204, body="")
-
-    @router.post(
-        f"{_ONE}/test",
-        summary="Send a test event",
-        operation_id="testSubscription",
-        tags=["subscriptions"],
-        responses=answers(
-            {202: ("on its way like any event", TestEventResponse)}, problems=_CHANGING_ONE
-        ),
-    )
-    def test(
-        business_id: BusinessId, subscription_id: SubscriptionId
-    ) -> Response[TestEventResponse]:
-        """It goes to an active subscription whatever event types were chosen; else it is a 409."""
-        event = subscriptions.test(business_id, subscription_id)
-        return Response(
-            status_code=202,
-            content_type="application/json",
-            body=TestEventResponse(event_id=event.id),
-        )
-
-    @router.post(
-        f"{_ONE}/rotate-secret",
-        summary=f"Replace the secret, with an overlap of {SECRET_OVERLAP_MS // HOUR} hours",
-        operation_id="rotateSecret",
-        tags=["subscriptions"],
-        responses=answers({200: ("the new secret", RotatedSecretResponse)}, problems=_CHANGING_ONE),
-    )
-    def rotate(business_id: BusinessId, subscription_id: SubscriptionId) -> RotatedSecretResponse:
-        return RotatedSecretResponse.of(subscriptions.rotate_secret(business_id, subscription_id))
-
-    return router
 
 
-def _target(wanted: AnyTarget, rules: TargetRules) -> Target:
+@router.post(
+    f"{_ONE}/rotate-secret",
+    summary=f"Replace the secret, with an overlap of {SECRET_OVERLAP_MS // HOUR} hours",
+    operation_id="rotateSecret",
+    tags=["subscriptions"],
+    responses=describe_responses(
+        {200: ("the new secret", RotatedSecretResponse)}, problems=_CHANGING_ONE
+    ),
+)
+def rotate_secret(
+    business_id: BusinessId, subscription_id: SubscriptionId, subscriptions: NeedsSubscriptions
+) -> RotatedSecretResponse:
+    return RotatedSecretResponse.of(subscriptions.rotate_secret(business_id, subscription_id))
+
+
+def _to_target(wanted: AnyTarget, allowed: AllowedTargets) -> Target:
     match wanted:
         case WebhookTarget(url=url):
-            return rules.webhook(url)
+            return allowed.webhook(url)
         case QueueTarget(queue_url=queue_url):
-            return rules.queue(queue_url)
+            return allowed.queue(queue_url)
         case _:
-            return rules.event_bus()
+            return allowed.event_bus()

@@ -1,4 +1,4 @@
-"""WeChat's local rules as pydantic validators, so that one rule has one home; and instants."""
+"""Rules of values: WeChat's local rules as pydantic validators, business ids, instants."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from wechat_kf.wechat.errors import InvalidInputError
 
 T = TypeVar("T")
 
+BUSINESS_ID = r"(0|[1-9][0-9]{0,19})"
+"""A business id as WeChat and the events write it. One spelling only: with leading zeros the same
+merchant would have a second conversation, and a second name in access policies."""
+
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """As `domain.clock.rfc3339` writes it: in UTC, to the millisecond."""
 
 
-def wechat_rule(validate: Callable[[T], object]) -> Callable[[T], T]:
-    """A validator for pydantic from one of the WeChat client's `validate_…` functions."""
+def to_validator(validate: Callable[[T], object]) -> Callable[[T], T]:
+    """Make a validator for pydantic of one of the WeChat client's `validate_…` functions."""
 
     def check(value: T) -> T:
         try:

@@ -6,10 +6,7 @@ from typing import Any
 
 import pytest
 
-from wechat_kf.adapters.wechat.account_media import WeChatMedia
-from wechat_kf.adapters.wechat.account_quota import WeChatQuota
-from wechat_kf.adapters.wechat.sender import WeChatSender, wechat_message
-from wechat_kf.adapters.wechat.typing_state import WeChatTyping
+from wechat_kf.adapters.wechat.sender import WeChatSender
 from wechat_kf.domain.messages.message import (
     NotSent,
     OutboundMessage,
@@ -19,17 +16,14 @@ from wechat_kf.domain.messages.message import (
 )
 from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat import operations
-from wechat_kf.wechat.client import TypingResult
 from wechat_kf.wechat.codes import ERRCODES
-from wechat_kf.wechat.diagnostics import Quota, RateLimit
 from wechat_kf.wechat.errors import (
     InvalidInputError,
     MalformedReplyError,
     TransportError,
     api_error,
 )
-from wechat_kf.wechat.media import UploadedMedia
-from wechat_kf.wechat.messages import Image, Link, Menu, MenuItem, MiniProgramPage, Text
+from wechat_kf.wechat.messages import Text
 
 OPERATION = operations.SEND_AS_SUB_MERCHANT
 
@@ -50,15 +44,6 @@ class FakeClient:
     def send(self, openid: str, message: Any, **options: Any) -> Any:
         return self._answered(openid, message, options)
 
-    def typing(self, openid: str, command: str, *, business_id: str) -> Any:
-        return self._answered(openid, str(command), business_id)
-
-    def upload_image(self, data: bytes) -> Any:
-        return self._answered(data)
-
-    def quota(self, path: str) -> Any:
-        return self._answered(path)
-
 
 def message(**content: Any) -> OutboundMessage:
     given = content or {"type": "text", "text": "您好"}
@@ -67,35 +52,6 @@ def message(**content: Any) -> OutboundMessage:
 
 def outcome_of(fault: Exception) -> Sent | NotSent | Unknown:
     return WeChatSender(FakeClient(fault)).send(message())  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ({"type": "text", "text": "您好"}, Text("您好")),
-        ({"type": "image", "media_id": "m"}, Image("m")),
-        (
-            {"type": "link", "title": "t", "description": "d", "url": "u", "thumb_url": "p"},
-            Link(title="t", description="d", url="u", thumb_url="p"),
-        ),
-        (
-            {"type": "mini_program_page", "title": "t", "page_path": "p", "thumb_media_id": "m"},
-            MiniProgramPage(title="t", page_path="p", thumb_media_id="m"),
-        ),
-        (
-            {"type": "menu", "head": "h", "items": [{"id": "1", "content": "c"}]},
-            Menu(items=(MenuItem("1", "c"),), head_content="h"),
-        ),
-    ],
-)
-def test_every_content_has_its_message(content: dict[str, Any], expected: Any) -> None:
-    assert wechat_message(content) == expected
-
-
-@pytest.mark.parametrize("content", [{}, {"type": "voice"}, {"type": None}])
-def test_other_contents_are_refused(content: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInputError):
-        wechat_message(content)
 
 
 def test_a_send_names_buyer_merchant_and_who_wrote_it() -> None:
@@ -167,29 +123,3 @@ def test_what_the_client_refuses_fails_for_good() -> None:
 def test_no_failure_repeats_what_was_written() -> None:
     outcome = outcome_of(api_error(45002, "content size out of limit: 您好", OPERATION))
     assert "您好" not in str(outcome)
-
-
-@pytest.mark.parametrize(("shown", "command"), [(True, "Typing"), (False, "CancelTyping")])
-def test_typing_speaks_wechats_words(shown: bool, command: str) -> None:
-    client = FakeClient(TypingResult.ALREADY)
-    assert WeChatTyping(client)("42", "buyer", shown) == "already"  # type: ignore[arg-type]
-    assert client.calls == [("buyer", command, "42")]
-
-
-def test_media_lives_in_milliseconds() -> None:
-    media = WeChatMedia(FakeClient(UploadedMedia("m", 1_767_225_600)))  # type: ignore[arg-type]
-    assert media.upload(b"png").expires_at == 1_767_225_600_000
-
-
-def test_quota_is_read_for_every_api_this_stack_calls() -> None:
-    client = FakeClient(Quota(500, 20, 480, RateLimit(10, 60)))
-    quotas = WeChatQuota(client, "/cgi-bin/message/custom/business/send").quotas()  # type: ignore[arg-type]
-    assert [call[0] for call in client.calls] == [quota.path for quota in quotas]
-    first = quotas[0]
-    assert (first.api, first.remaining, first.per_period) == ("send", 480, 10)
-
-
-def test_a_quota_wechat_does_not_tell_is_named() -> None:
-    refusal = api_error(76022, "", operations.QUOTA)
-    quotas = WeChatQuota(FakeClient(refusal), "/send").quotas()  # type: ignore[arg-type]
-    assert {quota.error for quota in quotas} == {"api_path_not_permitted"}

@@ -1,4 +1,4 @@
-"""Which targets callers may choose."""
+"""Which targets callers may choose: checks of URLs and names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _QUEUE_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}([.]fifo)?")
 
 @dataclass(frozen=True, slots=True)
 class TargetRules:
-    """Checks targets. `own_queue_url`, a queue of this stack, shows the account and region."""
+    """Implements `AllowedTargets`.
+
+    `own_queue_url` is the URL of any queue of this stack: it shows the account and region.
+    """
 
     own_queue_url: str
     queue_name_pattern: str
@@ -44,5 +47,5 @@ class TargetRules:
         return Target(TargetType.QUEUE, queue_url)
 
     def event_bus(self) -> Target:
-        """Return the bundle's own bus."""
+        """Return the stack's own bus."""
         return Target(TargetType.EVENT_BUS, self.event_bus_name)

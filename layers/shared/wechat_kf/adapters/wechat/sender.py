@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from wechat_kf.domain.messages.message import (
     Failure,
     NotSent,
@@ -16,15 +13,14 @@ from wechat_kf.domain.messages.message import (
 )
 from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat.client import WeChatClient
+from wechat_kf.wechat.content import message_from
 from wechat_kf.wechat.errors import (
-    InvalidInputError,
     MalformedReplyError,
     Retry,
     TransportError,
     WeChatApiError,
     WeChatError,
 )
-from wechat_kf.wechat.messages import Image, Link, Menu, MenuItem, Message, MiniProgramPage, Text
 
 _UNDOCUMENTED = 4  # seen once, during an incident: the message may or may not have been sent
 
@@ -47,7 +43,7 @@ class WeChatSender:
         try:
             self._client.send(
                 message.openid,
-                wechat_message(message.content),
+                message_from(message.content),
                 business_id=message.business_id,
                 ai_generated=bool(message.content.get("ai_generated", False)),
             )
@@ -71,38 +67,3 @@ def _outcome(error: WeChatError) -> Outcome:
             return Unknown(Failure(error.code, str(error)))
         case _:
             return NotSent(Failure(error.code, str(error)))
-
-
-def wechat_message(content: Mapping[str, Any]) -> Message:
-    """Return the WeChat message of our content.
-
-    Raises:
-        InvalidInputError: a field breaks one of WeChat's rules, or the type is none of ours.
-    """
-    build = _BUILDERS.get(content.get("type", ""))
-    if build is None:
-        raise InvalidInputError("type", f"must be one of {', '.join(_BUILDERS)}")
-    return build(content)
-
-
-_BUILDERS: dict[str, Callable[[Mapping[str, Any]], Message]] = {
-    "text": lambda content: Text(content["text"]),
-    "image": lambda content: Image(content["media_id"]),
-    "link": lambda content: Link(
-        title=content["title"],
-        description=content["description"],
-        url=content["url"],
-        thumb_url=content["thumb_url"],
-    ),
-    "mini_program_page": lambda content: MiniProgramPage(
-        title=content["title"],
-        page_path=content["page_path"],
-        thumb_media_id=content["thumb_media_id"],
-        app_id=content.get("app_id"),
-    ),
-    "menu": lambda content: Menu(
-        items=tuple(MenuItem(item["id"], item["content"]) for item in content["items"]),
-        head_content=content.get("head", ""),
-        tail_content=content.get("tail", ""),
-    ),
-}

@@ -38,6 +38,16 @@ class Target:
     address: str
 
 
+class AllowedTargets(Protocol):
+    """Which targets callers may choose. Raises `InvalidRequestError` for the others."""
+
+    def webhook(self, url: str) -> Target: ...
+
+    def queue(self, queue_url: str) -> Target: ...
+
+    def event_bus(self) -> Target: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """`business_id` may be `*`; no `event_types` means all. Instants are epoch milliseconds.
