@@ -151,15 +151,12 @@ doctor: $(READY) ## check a stack, local or deployed (ARGS="--stack-name NAME --
 # The built template accepts only the layer's Architecture, so that CloudFormation refuses the other one
 # instead of failing at the first import.
 BUILT := .aws-sam/build
-PIN = /^    - /d; s/^    AllowedValues:.*/    AllowedValues: [$(ARCHITECTURE)]/; s/^    Default:.*/    Default: $(ARCHITECTURE)/
 .PHONY: build
 build: $(READY) ## build what `sam deploy` needs (ARCHITECTURE=arm64|x86_64)
 	@MAKEFLAGS= PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON="$(CURDIR)/$(BIN)/python" LAYER_ARCHITECTURE=$(ARCHITECTURE) \
 		AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} SAM_CLI_TELEMETRY=0 \
 		$(BIN)/sam build --cached --cache-dir .aws-sam/cache-$(ARCHITECTURE)
-	@sed -i.bak '/^  Architecture:/,/^    Default:/{ $(PIN); }' $(BUILT)/template.yaml
-	@grep -qx '    AllowedValues: .$(ARCHITECTURE).' $(BUILT)/template.yaml \
-		|| { echo "cannot restrict the built template to $(ARCHITECTURE)"; exit 1; }
+	@$(BIN)/python -m tools.pin_architecture $(BUILT)/template.yaml $(ARCHITECTURE)
 	@find -L $(BUILT)/SharedLayer -name '*.pyc' | grep -q . \
 		|| echo "WARNING: python3.13 was not found, so the layer has no byte code and every cold start" \
 		"compiles it. To fix this, put python3.13 on PATH, rm -r .aws-sam, and build again."

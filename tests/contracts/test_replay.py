@@ -289,6 +289,7 @@ def test_the_command_asks_before_it_discards(
     house.dies(delivery("e1"), reason="disabled")
     house.dies(delivery("e2", "ben"))
     replay = at_once("deliveries", house.sqs, house.dead_url, house.queue_url)
+    monkeypatch.setattr("tools.ops.replay.find_target", lambda options: None)
     monkeypatch.setattr("tools.ops.replay.replays", lambda *_: [replay])
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
 
@@ -352,6 +353,7 @@ def test_the_command_lists_and_replays_and_shows_no_text(
 ) -> None:
     house.dies(delivery("e1"), delivery("e2", type=EventType.SESSION_ENTERED))
     replay = at_once("deliveries", house.sqs, house.dead_url, house.queue_url)
+    monkeypatch.setattr("tools.ops.replay.find_target", lambda options: None)
     monkeypatch.setattr("tools.ops.replay.replays", lambda *_: [replay])
 
     assert main([]) == 0
@@ -360,8 +362,8 @@ def test_the_command_lists_and_replays_and_shows_no_text(
 
     shown = "".join(capsys.readouterr())
     assert "deliveries              2" in shown
-    assert "2 would be put back" in shown
-    assert "1 put back, of 2 looked at" in shown
+    assert "2 of 2 would be replayed" in shown
+    assert "1 of 2 replayed" in shown
     assert SECRET_TEXT not in shown
     assert SECRET_TEXT.encode("unicode_escape").decode() not in shown
     assert house.waiting_ids() == ["e1"]

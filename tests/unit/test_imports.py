@@ -58,3 +58,9 @@ def test_no_handler_talks_to_a_table_or_to_wechat_itself() -> None:
     for path in functions.rglob("*.py"):
         tops = {module.split(".")[0] for module in imported(path)}
         assert not tops & {"boto3", "botocore", "requests"}, path
+
+
+def test_no_tool_imports_the_local_stack() -> None:
+    tools = LAYER.parents[2] / "tools"
+    for path in tools.rglob("*.py"):
+        assert "local" not in {module.split(".")[0] for module in imported(path)}, path

@@ -3,5 +3,5 @@
 import sys
 from pathlib import Path
 
-# `python -m tools.ops.…` works as it stands: the package lies where the layer is built from.
+# Makes `python -m tools.ops.…` work from a clone: the package is where the layer is built from.
 sys.path.append(str(Path(__file__).parents[2] / "layers" / "shared"))

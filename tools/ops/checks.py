@@ -1,4 +1,4 @@
-"""What `make doctor` looks at, in the order in which one fault explains the next."""
+"""The checks of the doctor, in the order in which one fault explains the next."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TOKEN_ADVICE = {
     40164: "add this address to the IP whitelist in the console, or give the token function a "
     "fixed one (TokenSubnetIds)",
     40243: "the AppSecret is frozen: unfreeze it in the console",
-    45009: "the daily quota of the token call is used up: see clear_quota in WeChat's documents",
+    45009: "the daily quota of the token call is used up: call clear_quota (docs/wechat-api.md)",
 }
 _OTHER_ADVICE = {
     "wechat_unreachable": "the token function cannot reach WeChat: check WeChatApiHosts and, with "
@@ -52,7 +52,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found, and what to do about it. Holds no secret."""
+    """The result of one check, and what to do about it. Holds no secret."""
 
     check: str
     verdict: Verdict
@@ -70,9 +70,9 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A stack, and the ways to look at it.
+    """A stack and the ways to look at it.
 
-    `client` makes a botocore client of a service. `get` calls a URL with a query, and raises
+    `client` makes a boto3 client of a service. `get` calls a URL with a query, and raises
     `ConnectionError`. `emulated` is true for the local stack, whose emulator keeps no backups and
     evaluates no alarms.
     """
@@ -91,14 +91,14 @@ Check = Callable[[Deployment], Iterator[Finding]]
 
 
 def examine(deployment: Deployment) -> list[Finding]:
-    """Every finding of every check. A check that AWS refuses is a finding, and the next goes on."""
+    """Run every check and return the findings. A check that AWS refuses is a finding too."""
     findings: list[Finding] = []
     for name, check in CHECKS.items():
         try:
             findings += check(deployment)
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "unknown")
-            advice = f"{error.operation_name}: your credentials need this right, or it is not there"
+            advice = f"{error.operation_name}: a right is missing, or the resource is"
             findings.append(Finding(name, Verdict.FAILED, f"AWS refused: {code}", advice))
         except BotoCoreError as error:
             detail = f"AWS did not answer: {type(error).__name__}"
@@ -111,18 +111,18 @@ def examine(deployment: Deployment) -> list[Finding]:
 
 
 def push_secret(deployment: Deployment) -> Iterator[Finding]:
-    """Token and EncodingAESKey, and the previous ones while rotating."""
+    """Check the form of the token and EncodingAESKey, and of the previous ones in a rotation."""
     name = "push secret"
     faults = push_secret_faults(_secret(deployment, "PushSecretArn"))
     if faults:
-        advice = "put the token and the EncodingAESKey of the console there as JSON (README.md)"
+        advice = "store the console's token and EncodingAESKey there as JSON (README.md)"
         yield Finding(name, Verdict.FAILED, "; ".join(faults), advice)
     else:
         yield Finding(name, Verdict.OK, "token and encoding_aes_key have the right form")
 
 
 def push_secret_faults(secret: Mapping[str, Any] | None) -> list[str]:
-    """What is wrong with the form of the push secret; never a value."""
+    """List what is wrong with the form of the push secret; never a value."""
     if secret is None:
         return ["it is not a JSON object"]
     forms = {
@@ -141,20 +141,20 @@ def push_secret_faults(secret: Mapping[str, Any] | None) -> list[str]:
 
 
 def app_secret(deployment: Deployment) -> Iterator[Finding]:
-    """AppID and AppSecret; the AppID must be the stack's own."""
+    """Check the form of AppID and AppSecret; the AppID must be the stack's own."""
     name = "app secret"
     faults = app_secret_faults(
         _secret(deployment, "AppSecretArn"), deployment.parameters.get("AppId")
     )
     if faults:
-        advice = "put app_id and app_secret of the Mini Program there as JSON (README.md)"
+        advice = "store the Mini Program's app_id and app_secret there as JSON (README.md)"
         yield Finding(name, Verdict.FAILED, "; ".join(faults), advice)
     else:
         yield Finding(name, Verdict.OK, "app_id and app_secret have the right form")
 
 
 def app_secret_faults(secret: Mapping[str, Any] | None, app_id: str | None) -> list[str]:
-    """What is wrong with the form of the app secret; never a value."""
+    """List what is wrong with the form of the app secret; never a value."""
     if secret is None:
         return ["it is not a JSON object"]
     faults = [f"{name} is missing" for name in ("app_id", "app_secret") if not secret.get(name)]
@@ -166,7 +166,7 @@ def app_secret_faults(secret: Mapping[str, Any] | None, app_id: str | None) -> l
 
 
 def token(deployment: Deployment) -> Iterator[Finding]:
-    """The token function gets a token, now; and what WeChat sees of the push URL."""
+    """Check that the token function gets a token now, and what WeChat sees of the push URL."""
     answer = deployment.client("lambda").invoke(
         FunctionName=deployment.outputs["TokenFunctionName"],
         InvocationType="RequestResponse",
@@ -180,61 +180,62 @@ def token(deployment: Deployment) -> Iterator[Finding]:
     if not payload.get("ok"):
         yield Finding("access token", Verdict.FAILED, failure_text(payload), token_advice(payload))
         return
-    yield Finding("access token", Verdict.OK, "WeChat takes the AppSecret and hands out a token")
+    yield Finding("access token", Verdict.OK, "WeChat accepts the AppSecret and issues a token")
     yield _callback_check(payload.get("push_url"))
 
 
 def _callback_check(seen: dict[str, Any] | None) -> Finding:
     name = "callback/check"
     if seen is None:
-        return Finding(name, Verdict.SKIPPED, "this token function cannot ask yet", "deploy anew")
+        detail = "the deployed token function is too old for this check"
+        return Finding(name, Verdict.SKIPPED, detail, "redeploy")
     if seen["ok"]:
         where = ", ".join(seen["addresses"]) or "no address"
         loss = ", ".join(seen["package_loss"]) or "unknown"
         return Finding(name, Verdict.OK, f"WeChat reaches {where}, packet loss {loss}")
     if seen.get("errcode") == 40201:
-        advice = "enter the push URL in the console: 开发管理 → 消息推送配置"
+        advice = "enter the push URL in the console (开发管理 → 消息推送配置)"
         return Finding(name, Verdict.FAILED, "the console has no push URL", advice)
-    advice = "WeChat could not say; it does not concern the running of the stack"
+    advice = "WeChat could not answer; the running stack is not affected"
     return Finding(name, Verdict.WARNING, failure_text(seen), advice)
 
 
 def failure_text(facts: Mapping[str, Any]) -> str:
-    """A failure in one line: what WeChat's support asks for is in it."""
-    told = [str(facts.get("detail") or facts.get("code", "unknown"))]
-    told += [
+    """Describe a failure in one line, with what WeChat's support asks for."""
+    words = [str(facts.get("detail") or facts.get("code", "unknown"))]
+    words += [
         f"{name} {facts[name]}"
         for name in ("errcode", "rid", "address")
-        if facts.get(name) and str(facts[name]) not in told[0]
+        if facts.get(name) and str(facts[name]) not in words[0]
     ]
-    return ", ".join(told)
+    return ", ".join(words)
 
 
 def token_advice(facts: Mapping[str, Any]) -> str:
-    """What to do when no token can be had."""
+    """Return what to do when no token can be obtained."""
     by_errcode = _TOKEN_ADVICE.get(facts.get("errcode", 0))
     return by_errcode or _OTHER_ADVICE.get(
-        str(facts.get("code")), "look the errcode up in docs/operations.md; try again"
+        str(facts.get("code")), "look up the errcode in docs/http-api.md; try again"
     )
 
 
 def push_url(deployment: Deployment) -> Iterator[Finding]:
-    """From outside in, as WeChat verifies it; and that a wrong signature is refused."""
+    """Check the push URL from outside as WeChat does, and that a wrong signature is refused."""
     name = "push URL"
     secret = _secret(deployment, "PushSecretArn")
     if secret is None or push_secret_faults(secret):
-        yield Finding(name, Verdict.SKIPPED, "the push secret comes first")
+        yield Finding(name, Verdict.SKIPPED, "fix the push secret first")
         return
     echo = secrets.token_hex(8)
     try:
         right = _ask(deployment, _verification(deployment, str(secret["token"]), echo))
         wrong = _ask(deployment, _verification(deployment, secrets.token_hex(16), echo))
     except ConnectionError as error:
-        advice = "is the name right, and in China the ICP filing done (docs/china.md)?"
+        advice = "check the host name and, in China, the ICP filing (docs/china.md)"
         yield Finding(name, Verdict.FAILED, f"no answer ({error})", advice)
         return
     if (right.status, right.text) == (200, echo):
-        yield Finding(name, Verdict.OK, f"{deployment.push_url} answers with the echo")
+        yield Finding(name, Verdict.OK, f"{deployment.push_url} returns the echo")
     else:
         yield Finding(
             name, Verdict.FAILED, f"answered {right.status}, not the echo", _echo_advice(right)
@@ -243,7 +244,7 @@ def push_url(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _ask(deployment: Deployment, query: dict[str, str]) -> Reply:
-    """As often as WeChat tries a push: a cold start on a busy day is no finding.
+    """Call the push URL up to `TRIES` times, as WeChat does: a slow cold start is no fault.
 
     Raises `ConnectionError`.
     """
@@ -267,38 +268,38 @@ def _verification(deployment: Deployment, push_token: str, echo: str) -> dict[st
 
 def _echo_advice(reply: Reply) -> str:
     if reply.status == 403:
-        return "the push function has another token: wait 30 s and try again; compare the clocks"
-    return "read the log of the push function, and what stands in front of the API"
+        return "the push function has another token: wait 30 s and try again; check your clock"
+    return "read the log of the push function, and check any proxy in front of the API"
 
 
 def _refusal(name: str, reply: Reply) -> Finding:
     if reply.status == 403:
         return Finding(name, Verdict.OK, "a wrong signature is refused with 403")
-    advice = "whatever answers there does not verify: look at the API's route and its integration"
-    return Finding(name, Verdict.FAILED, f"a wrong signature is answered {reply.status}", advice)
+    advice = "something else answers at this URL: check the API's route and its integration"
+    return Finding(
+        name, Verdict.FAILED, f"a wrong signature was answered with {reply.status}", advice
+    )
 
 
 def queues(deployment: Deployment) -> Iterator[Finding]:
-    """What waits, which is no fault; and what is dead, which is."""
+    """Count waiting messages (no fault) and dead letters (a fault)."""
     sqs = deployment.client("sqs")
     waiting = _depths(sqs, deployment, [f"{queue}QueueUrl" for queue in QUEUES])
     if waiting:
-        advice = (
-            "fine if it shrinks when you look again; else the …Age alarms of docs/operations.md"
-        )
+        advice = "check again: if it does not shrink, see the …Age alarms in docs/operations.md"
         yield Finding("queues", Verdict.WARNING, f"waiting: {waiting}", advice)
     else:
-        yield Finding("queues", Verdict.OK, "nothing waits")
+        yield Finding("queues", Verdict.OK, "empty")
     dead = _depths(sqs, deployment, [f"{queue}DeadLetterQueueUrl" for queue in QUEUES])
     if dead:
-        advice = "see which and why, mend, put back: docs/operations.md, Replaying dead letters"
+        advice = "find the cause and fix it, then replay them (docs/operations.md)"
         yield Finding("dead letters", Verdict.FAILED, dead, advice)
     else:
         yield Finding("dead letters", Verdict.OK, "none")
 
 
 def _depths(sqs: Any, deployment: Deployment, outputs: Sequence[str]) -> str:
-    """`Inbound 3, Outbound 1` of those that are not empty; what is being worked on included."""
+    """Format the queues that are not empty, with messages in flight: `Inbound 3, Outbound 1`."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     found: list[str] = []
     for output in outputs:
@@ -312,18 +313,18 @@ def _depths(sqs: Any, deployment: Deployment, outputs: Sequence[str]) -> str:
 
 
 def alarms(deployment: Deployment) -> Iterator[Finding]:
-    """No alarm rings, and somebody hears it when one does."""
+    """Check that no alarm is firing, and that somebody is notified when one does."""
     if deployment.emulated:
-        yield Finding("alarms", Verdict.SKIPPED, "the emulator evaluates none")
+        yield Finding("alarms", Verdict.SKIPPED, "the emulator evaluates no alarms")
         return
     names = _resources(deployment, "AWS::CloudWatch::Alarm")
     found = deployment.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
-    ringing = sorted(one["AlarmName"] for one in found if one["StateValue"] == "ALARM")
-    if ringing:
-        advice = "cause and action of each: docs/operations.md"
-        yield Finding("alarms", Verdict.FAILED, "ringing: " + ", ".join(ringing), advice)
+    firing = sorted(one["AlarmName"] for one in found if one["StateValue"] == "ALARM")
+    if firing:
+        advice = "docs/operations.md has the cause and action of each"
+        yield Finding("alarms", Verdict.FAILED, "in state ALARM: " + ", ".join(firing), advice)
     else:
-        yield Finding("alarms", Verdict.OK, f"{len(found)} alarms, none rings")
+        yield Finding("alarms", Verdict.OK, f"none of {len(found)} alarms is in state ALARM")
     yield _listeners(deployment)
 
 
@@ -335,20 +336,20 @@ def _listeners(deployment: Deployment) -> Finding:
     ]
     if confirmed:
         return Finding("alarm topic", Verdict.OK, f"{len(confirmed)} subscribed")
-    advice = "set AlarmEmail and confirm the mail, or subscribe your own system to the topic"
-    return Finding("alarm topic", Verdict.WARNING, "nobody hears the alarms", advice)
+    advice = "set AlarmEmail and confirm the e-mail, or subscribe your own system to the topic"
+    return Finding("alarm topic", Verdict.WARNING, "nobody is subscribed", advice)
 
 
 def backups(deployment: Deployment) -> Iterator[Finding]:
-    """Point-in-time recovery of every table."""
+    """Check point-in-time recovery of every table."""
     name = "point-in-time recovery"
     if deployment.emulated:
-        yield Finding(name, Verdict.SKIPPED, "the emulator keeps none")
+        yield Finding(name, Verdict.SKIPPED, "the emulator keeps no backups")
         return
     dynamodb = deployment.client("dynamodb")
     off = [table for table in TABLES if not _recoverable(dynamodb, deployment, table)]
     if off:
-        advice = "somebody switched it off: deploy again, or switch it on at the table"
+        advice = "it was switched off: redeploy, or switch it on at the table"
         yield Finding(name, Verdict.FAILED, "off: " + ", ".join(off), advice)
     else:
         yield Finding(name, Verdict.OK, f"on for {len(TABLES)} tables")
@@ -361,13 +362,13 @@ def _recoverable(dynamodb: Any, deployment: Deployment, table: str) -> bool:
 
 
 def logs(deployment: Deployment) -> Iterator[Finding]:
-    """Every log group forgets: a log kept for ever is a cost, and a burden under privacy law."""
+    """Check that every log group has a retention: endless logs cost money and privacy."""
     client = deployment.client("logs")
     names = _resources(deployment, "AWS::Logs::LogGroup")
-    eternal = [name for name in names if not _retention(client, name)]
-    if eternal:
-        advice = "somebody changed it: deploy again, or set a retention"
-        yield Finding("log retention", Verdict.FAILED, "for ever: " + ", ".join(eternal), advice)
+    endless = [name for name in names if not _retention(client, name)]
+    if endless:
+        advice = "it was changed: redeploy, or set a retention"
+        yield Finding("log retention", Verdict.FAILED, "unlimited: " + ", ".join(endless), advice)
     else:
         yield Finding("log retention", Verdict.OK, f"set for {len(names)} log groups")
 
@@ -378,7 +379,7 @@ def _retention(client: Any, name: str) -> int | None:
 
 
 def _secret(deployment: Deployment, output: str) -> dict[str, Any] | None:
-    """The members of a secret; None when it is no JSON object."""
+    """Return the members of a secret; None when it is not a JSON object."""
     client = deployment.client("secretsmanager")
     text = client.get_secret_value(SecretId=deployment.outputs[output]).get("SecretString", "")
     try:
@@ -389,7 +390,7 @@ def _secret(deployment: Deployment, output: str) -> dict[str, Any] | None:
 
 
 def _resources(deployment: Deployment, resource_type: str) -> list[str]:
-    """The names of the stack's resources of one type."""
+    """Return the names of the stack's resources of one type."""
     pages = deployment.client("cloudformation").get_paginator("list_stack_resources")
     return [
         one["PhysicalResourceId"]

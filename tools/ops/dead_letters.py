@@ -1,4 +1,4 @@
-"""Dead letters: what each queue's look like, which are wanted, how they are put back in line."""
+"""Dead letters: how to read those of each queue, select them, and send them again."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from wechat_kf.adapters.aws.queues import (
 from wechat_kf.domain.events import Event
 
 RECEIVED_TOO_OFTEN = "received too often"
-"""The reason of those that SQS itself moved: our code never came to an end with them."""
+"""The reason of those that SQS itself moved: our code never finished them."""
 
 UNREADABLE = "unreadable"
-"""The event type of those whose body is none of ours: they cannot be put back."""
+"""The event type of those whose body is not ours: they cannot be replayed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What may be shown of a dead letter: no text of a customer's."""
+    """What may be shown of a dead letter: no customer text."""
 
     event_type: str
     business_id: str = ""
@@ -57,7 +57,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class QueueKind:
-    """One of the stack's queues: how to read its bodies, and how to make them fit to go again."""
+    """One of the stack's queues: how to read its bodies, and how to renew them for a replay."""
 
     name: str
     read: Callable[[str], Facts]
@@ -65,12 +65,12 @@ class QueueKind:
 
     @property
     def outputs(self) -> tuple[str, str]:
-        """The stack's outputs with the URLs of the dead-letter queue and of the queue itself."""
+        """Return the stack's outputs with the URLs of the dead-letter queue and of the queue."""
         prefix = self.name.capitalize()
         return f"{prefix}DeadLetterQueueUrl", f"{prefix}QueueUrl"
 
     def letter(self, message: Mapping[str, Any]) -> DeadLetter:
-        """A message as SQS hands it over, with all its attributes."""
+        """Read a message as SQS returns it, with all its attributes."""
         attributes = message["Attributes"]
         reason = message.get("MessageAttributes", {}).get("reason", {})
         return DeadLetter(
@@ -90,11 +90,11 @@ class QueueKind:
             return Facts(UNREADABLE)
 
     def entry(self, letter: DeadLetter, now: int) -> dict[str, str]:
-        """What to send to the queue.
+        """Return what to send to the queue.
 
-        Its deduplication id is new, or SQS would drop what failed less than five minutes ago; and
-        it is always the same for the same dead letter, so that SQS drops the repeat of a replay
-        that was interrupted between sending and deleting.
+        The deduplication id is new, or SQS would drop what failed less than five minutes ago. It
+        is the same for the same dead letter, so that SQS drops the repeat of a replay that was
+        interrupted between sending and deleting.
         """
         entry = {"MessageBody": self.renew(letter, now)}
         if letter.group_id is None:
@@ -105,9 +105,9 @@ class QueueKind:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which dead letters are wanted; what is None does not matter.
+    """Selects dead letters; None matches anything.
 
-    `reason` and `event_type` match by their beginning: `expired` finds `expired: status 503`.
+    `reason` and `event_type` match by prefix: `expired` matches `expired: status 503`.
     """
 
     reason: str | None = None
@@ -117,9 +117,9 @@ class Filter:
     dead_before: int | None = None
     dead_after: int | None = None
     unreadable: bool = False
-    """Whether those that are none of ours may be wanted: only to be deleted, nothing else helps."""
+    """Whether unreadable ones match too: they can only be deleted."""
 
-    def wants(self, letter: DeadLetter) -> bool:
+    def matches(self, letter: DeadLetter) -> bool:
         facts = letter.facts
         return (
             (letter.readable or self.unreadable)
@@ -155,17 +155,17 @@ def _broadcast_facts(body: str) -> Facts:
             return Facts("submission", str(document["business_id"]))
 
 
-def _as_it_was(letter: DeadLetter, now: int) -> str:
+def _unchanged(letter: DeadLetter, now: int) -> str:
     return letter.body
 
 
-def _renewed_delivery(letter: DeadLetter, now: int) -> str:
-    """With all the time a new one has."""
+def _renew_delivery(letter: DeadLetter, now: int) -> str:
+    """Give a delivery the full time of a new one."""
     return delivery_to_body(replace(delivery_from_body(letter.body), queued_at=now))
 
 
-def _renewed_broadcast(letter: DeadLetter, now: int) -> str:
-    """With the key it was known by: as a message of another id it would be another broadcast."""
+def _renew_broadcast(letter: DeadLetter, now: int) -> str:
+    """Keep the broadcast's key: a message with another id would be another broadcast."""
     order = broadcast_order(letter.body, letter.message_id)
     if isinstance(order, Expansion) or order.document.get("idempotency_key"):
         return letter.body
@@ -177,9 +177,9 @@ def _renewed_broadcast(letter: DeadLetter, now: int) -> str:
 KINDS = {
     kind.name: kind
     for kind in (
-        QueueKind("inbound", lambda body: _event_facts(event_from_body(body)), _as_it_was),
-        QueueKind("deliveries", _delivery_facts, _renewed_delivery),
-        QueueKind("outbound", _outbound_facts, _as_it_was),
-        QueueKind("broadcasts", _broadcast_facts, _renewed_broadcast),
+        QueueKind("inbound", lambda body: _event_facts(event_from_body(body)), _unchanged),
+        QueueKind("deliveries", _delivery_facts, _renew_delivery),
+        QueueKind("outbound", _outbound_facts, _unchanged),
+        QueueKind("broadcasts", _broadcast_facts, _renew_broadcast),
     )
 }

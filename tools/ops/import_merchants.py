@@ -1,10 +1,11 @@
 """Register merchants in bulk from a CSV file.
 
-    python -m tools.ops.import_merchants merchants.csv --api-url https://….execute-api.….amazonaws.com
+    python -m tools.ops.import_merchants merchants.csv                           the local stack
+    python -m tools.ops.import_merchants merchants.csv --stack-name wechat-kf    a deployed stack
 
-Columns: external_id, account_name, nickname, icon_file. Everything is checked before the first
-call. Stop it at any time: the same command goes on where it was. The result file says, row by row,
-what happened and why.
+Columns: external_id, account_name, nickname, icon_file. The whole file is checked before the first
+call. Stop it at any time and run the same command again to continue. The result file has the
+outcome and reason of every row.
 """
 
 from __future__ import annotations
@@ -22,22 +23,21 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import requests
-from botocore.session import get_session
 
 from tools.ops.merchant_results import Outcome, Result, ResultFile
 from tools.ops.merchant_rows import Row, read_rows
 from tools.stack.clients import ApiClient
 from tools.stack.stack_error import StackError
-from tools.stack.state import StateDirectory
+from tools.stack.target import add_stack_options, aws_session, find_target
 
 DONE, FAILED, UNUSABLE, STOPPED = 0, 1, 2, 130
-"""Exit codes: all rows are in; some are not; the file or the command is wrong; interrupted."""
+"""Exit codes: all registered; some refused; the file or the command is wrong; interrupted."""
 
 TRIES = 5
 HOPELESS = frozenset(
     {"sub_merchant_limit", "daily_quota_used_up", "capability_not_enabled", "api_banned"}
 )
-"""What no other row will fare better with: the import stops."""
+"""Refusals that every other row would meet too: the import stops."""
 
 
 class Api(Protocol):
@@ -59,7 +59,7 @@ class Import:
     def run(
         self, rows: Sequence[Row], progress: Callable[[Counter[Outcome]], None]
     ) -> dict[int, Result]:
-        """The result of every row, by line. Ends early after an interrupt or a hopeless refusal."""
+        """Return the result of every row, by line; end early when interrupted or hopeless."""
         found = self.results.done(rows)
         counts = Counter(result.outcome for result in found.values())
         waiting = [row for row in rows if row.line not in found]
@@ -83,14 +83,14 @@ class Import:
 
     def _register(self, row: Row) -> Result:
         if self.stop.is_set():
-            return Result.of(row, Outcome.NOT_TRIED, reason="the import was stopped before")
-        result = self._settled(row)
+            return Result.of(row, Outcome.NOT_TRIED, reason="the import stopped before this row")
+        result = self._try(row)
         self.results.append(result)
         if result.code in HOPELESS:
             self.stop.set()
         return result
 
-    def _settled(self, row: Row) -> Result:
+    def _try(self, row: Row) -> Result:
         result = Result.of(row, Outcome.FAILED, reason="not tried")
         for attempt in range(TRIES):
             try:
@@ -121,7 +121,7 @@ def _result(row: Row, answer: requests.Response) -> Result:
         outcome = Outcome.REGISTERED if answer.status_code == 201 else Outcome.EXISTING
         found = {"business_id": str(document["business_id"])}
         if document["nickname"] != row.nickname:
-            reason = f"its nickname is {document['nickname']}: not changed"
+            reason = f"not changed: its nickname is {document['nickname']}"
             found |= {"code": "nickname_differs", "reason": reason}
         return Result.of(row, outcome, **found)
     return Result.of(
@@ -142,26 +142,26 @@ def _document(answer: requests.Response) -> Mapping[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def api_of(url: str | None, region: str | None) -> ApiClient:
-    """The API to call: the one at `url` with the usual AWS credentials, else the local stack.
+def api_of(options: argparse.Namespace) -> ApiClient:
+    """Return a client of the API at `--api-url`, else of the stack that the options name.
 
-    Raises StackError when it cannot be told where the API is, or who calls.
+    Raises StackError when the API or the caller's credentials are not found.
     """
-    if url is None:
-        return ApiClient.of(StateDirectory.from_environment().read())
-    session = get_session()
+    if not options.api_url or options.stack_name:
+        return find_target(options).api()
+    session = aws_session(options)
     credentials = session.get_credentials()
     if credentials is None:
-        raise StackError("no AWS credentials: set AWS_PROFILE or the like")
-    named = re.search(r"\.execute-api\.([a-z0-9-]+)\.", url)
-    region = region or (named[1] if named else session.get_config_variable("region"))
+        raise StackError("no AWS credentials: give --profile or set AWS_PROFILE")
+    named = re.search(r"\.execute-api\.([a-z0-9-]+)\.", options.api_url)
+    region = options.region or (named[1] if named else session.region_name)
     if not region:
-        raise StackError("the address names no region: give --region")
-    return ApiClient(url.rstrip("/"), region, credentials)
+        raise StackError("the address does not contain a region: give --region")
+    return ApiClient(options.api_url.rstrip("/"), region, credentials)
 
 
 def summary(results: Mapping[int, Result]) -> str:
-    """The table at the end: how many of each outcome, and why."""
+    """Return a table of how many rows had each outcome, and why."""
     reasons = Counter((result.outcome, result.code) for result in results.values())
     lines = [f"{'outcome':<12} {'rows':>5}  why", f"{'-' * 12} {'-' * 5}  {'-' * 30}"]
     for (outcome, why), count in sorted(reasons.items()):
@@ -182,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{len(faults)} faults; nothing was sent", file=sys.stderr)
         return UNUSABLE
     if options.check:
-        print(f"{len(rows)} rows, no fault")
+        print(f"{len(rows)} rows, no faults")
         return DONE
     return _import(options, rows)
 
@@ -190,17 +190,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _import(options: argparse.Namespace, rows: Sequence[Row]) -> int:
     path: Path = options.result or options.file.with_suffix(".result.csv")
     try:
-        api = api_of(options.api_url, options.region)
+        api = api_of(options)
     except StackError as error:
         print(error, file=sys.stderr)
         return UNUSABLE
     run = Import(api, ResultFile(path), workers=options.workers)
     results = run.run(rows, _progress(len(rows)))
-    print(f"\n{summary(results)}\n\nrow by row: {path}")
+    print(f"\n{summary(results)}\n\nresults by row: {path}")
     if all(result.outcome.done for result in results.values()):
         return DONE
     if run.stop.is_set():
-        print("stopped early; the same command goes on from here", file=sys.stderr)
+        print("Stopped early. Run the same command again to continue.", file=sys.stderr)
     return STOPPED if run.stop.is_set() else FAILED
 
 
@@ -225,15 +225,15 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", type=Path, help="the CSV file")
+    add_stack_options(parser)
     parser.add_argument(
         "--api-url",
         default=os.environ.get("WECHAT_KF_API_URL"),
-        help="the stack's output ApiUrl, or WECHAT_KF_API_URL; without it the local stack",
+        help="address of the API, instead of --stack-name (default: WECHAT_KF_API_URL)",
     )
-    parser.add_argument("--region", help="of the API, where its address does not say it")
-    parser.add_argument("--result", type=Path, help="the result file (default: FILE.result.csv)")
-    parser.add_argument("--workers", type=int, default=4, help="calls at the same time (4)")
-    parser.add_argument("--check", action="store_true", help="only check the file")
+    parser.add_argument("--result", type=Path, help="result file (default: FILE.result.csv)")
+    parser.add_argument("--workers", type=int, default=4, help="concurrent calls (default: 4)")
+    parser.add_argument("--check", action="store_true", help="check the file and send nothing")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""What became of every row: a CSV file that grows as the import goes, so that it can be resumed."""
+"""The result of every row, in a CSV file that grows as the import runs, so that it can resume."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.ops.merchant_rows import Row
 
 
 class Outcome(StrEnum):
-    """`existing`: it was registered before; with a reason when WeChat has another nickname."""
+    """`existing`: registered before; with a reason when WeChat has another nickname."""
 
     REGISTERED = "registered"
     EXISTING = "existing"
@@ -27,7 +27,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One row's end. `code` and `rid` are the API's; `reason` is for people."""
+    """The result of one row. `code` and `rid` are the API's; `reason` is for people."""
 
     line: int
     external_id: str
@@ -44,9 +44,9 @@ class Result:
         return cls(row.line, row.external_id, row.name, row.nickname, outcome, **found)
 
     def is_of(self, row: Row) -> bool:
-        """Whether this is the result of the row as it reads now."""
-        asked = (row.external_id, row.name, row.nickname)
-        return asked == (self.external_id, self.account_name, self.nickname)
+        """Return whether this is the result of the row as it reads now."""
+        wanted = (row.external_id, row.name, row.nickname)
+        return wanted == (self.external_id, self.account_name, self.nickname)
 
 
 _NAMES = [field.name for field in fields(Result)]
@@ -60,7 +60,7 @@ class ResultFile:
         self._lock = threading.Lock()
 
     def done(self, rows: Sequence[Row]) -> dict[int, Result]:
-        """The results of an earlier run that still hold, by line."""
+        """Return the results of an earlier run that are still valid, by line."""
         by_name = {result.account_name: result for result in self._read()}
         found = {row.line: by_name[row.name] for row in rows if row.name in by_name}
         return {
@@ -70,7 +70,7 @@ class ResultFile:
         }
 
     def append(self, result: Result) -> None:
-        """Write one result, at once: an import may be stopped at any moment."""
+        """Write one result at once: an import may be stopped at any moment."""
         with self._lock:
             new = not self._path.exists()
             with self._path.open("a", encoding="utf-8", newline="") as file:
@@ -80,7 +80,7 @@ class ResultFile:
                 writer.writerow(asdict(result))
 
     def replace(self, results: Mapping[int, Result]) -> None:
-        """One result per row, in the order of the rows, in one step."""
+        """Replace the file by one result per row, in order, in one step."""
         draft = self._path.with_suffix(".part")
         with draft.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, _NAMES)

@@ -25,7 +25,7 @@ COLUMNS = ("external_id", "account_name", "nickname", "icon_file")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One merchant to register; `line` is where it stands in the file. Empty text: not given."""
+    """One merchant to register; `line` is its line in the file. Empty text means not given."""
 
     line: int
     external_id: str
@@ -35,11 +35,11 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The account name it will have."""
+        """Return the account name it will have."""
         return self.account_name or derive_account_name(self.external_id)
 
     def body(self) -> dict[str, str]:
-        """The request that registers it."""
+        """Return the request body that registers it."""
         icon = base64.b64encode(self.icon_file.read_bytes()).decode()
         given = {"external_id": self.external_id, "account_name": self.account_name}
         return {
@@ -51,7 +51,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with the file, and where. Line 1 holds the column names."""
+    """A fault of the file and its place. Line 1 holds the column names."""
 
     line: int
     column: str
@@ -62,7 +62,7 @@ class Fault:
 
 
 def read_rows(path: Path) -> tuple[list[Row], list[Fault]]:
-    """The rows of a file (UTF-8, with or without a byte order mark), and all its faults.
+    """Return the rows of a file (UTF-8, with or without a byte order mark), and all its faults.
 
     Raises OSError when the file cannot be read, UnicodeDecodeError when it is not UTF-8.
     """
@@ -82,7 +82,7 @@ def _header_faults(names: Any) -> Iterator[Fault]:
             yield Fault(1, name, "this column is missing")
     for name in names:
         if name not in COLUMNS:
-            yield Fault(1, str(name), f"no such column; there are {', '.join(COLUMNS)}")
+            yield Fault(1, str(name), f"unknown column; the columns are {', '.join(COLUMNS)}")
 
 
 def _row(line: int, values: dict[str, str | None], folder: Path) -> Row:
@@ -97,7 +97,7 @@ def _row(line: int, values: dict[str, str | None], folder: Path) -> Row:
 
 
 class _Checks:
-    """The rules of one row, and those between rows. Every icon file is looked at once."""
+    """The rules of one row, and those between rows. Every icon file is read once."""
 
     def __init__(self) -> None:
         self._lines: dict[tuple[str, str], int] = {}
@@ -106,7 +106,7 @@ class _Checks:
     def of(self, row: Row) -> Iterator[Fault]:
         yield from self._value(row, "nickname", row.nickname, Nickname)
         if not (row.external_id or row.account_name):
-            yield Fault(row.line, "account_name", "this or external_id is needed")
+            yield Fault(row.line, "account_name", "this or external_id is required")
             return
         if row.external_id:
             yield from self._value(row, "external_id", row.external_id, ExternalId)
@@ -129,13 +129,13 @@ class _Checks:
     def _repeat(self, row: Row, column: str, value: str) -> Iterator[Fault]:
         first = self._lines.setdefault((column, value), row.line)
         if first != row.line:
-            yield Fault(row.line, column, f"stands in line {first} already")
+            yield Fault(row.line, column, f"repeats line {first}")
 
 
 def _icon_rule(path: Path) -> str:
-    """The rule that an icon file breaks, or nothing."""
+    """Return the rule that an icon file breaks, or an empty text."""
     try:
-        if path.stat().st_size > MAX_IMAGE_BYTES:  # not read at all: it may be anything
+        if path.stat().st_size > MAX_IMAGE_BYTES:  # do not read it: it may be anything
             return f"must be at most {MAX_IMAGE_BYTES} bytes"
         image_upload(path.read_bytes())
     except InvalidInputError as error:

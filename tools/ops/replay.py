@@ -1,15 +1,13 @@
-"""Look at dead letters, put them back in line, or discard them. Works in every region: no AWS
-redrive is used.
+"""List, replay or discard dead letters. Works in every region: AWS's redrive is not used.
 
-    python -m tools.ops.replay --stack wechat-kf                                  how many there are
-    python -m tools.ops.replay deliveries --stack wechat-kf --dry-run             which, and why
-    python -m tools.ops.replay deliveries --stack wechat-kf --reason expired      put these back
-    python -m tools.ops.replay broadcasts --stack wechat-kf --reason invalid_request --discard
-                                                                            delete these
+    python -m tools.ops.replay --stack-name wechat-kf                                count them
+    python -m tools.ops.replay deliveries --stack-name wechat-kf --dry-run           list them
+    python -m tools.ops.replay deliveries --stack-name wechat-kf --reason expired    replay these
+    python -m tools.ops.replay broadcasts --stack-name wechat-kf --reason invalid_request --discard
 
-Without --stack the local stack is meant. Each one is sent first and deleted then, in the order of
-its conversation: none is lost, and an interrupted replay can be repeated. What is discarded is gone
-for ever: it asks before. Nothing that customers wrote is shown.
+Without --stack-name it works on the local stack. Each message is sent before it is deleted, in the
+order of its conversation: none is lost, and an interrupted replay can be repeated. Discarding asks
+first, for it cannot be undone. No customer text is shown.
 """
 
 from __future__ import annotations
@@ -18,27 +16,26 @@ import argparse
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.session import get_session
 
 from tools.ops.dead_letters import KINDS, DeadLetter, Filter, QueueKind
-from tools.stack.clients import aws_client
 from tools.stack.stack_error import StackError
-from tools.stack.state import StateDirectory
+from tools.stack.target import Target, add_stack_options, find_target
 from wechat_kf.domain.clock import Clock, now_ms, rfc3339
 
 DONE, FAILED, STOPPED = 0, 1, 130
-"""Exit codes: done; it could not go on; interrupted."""
+"""Exit codes: done; failed; interrupted."""
+
+CONTINUE = "Nothing was lost. Run the same command again to continue."
 
 HIDDEN_SECONDS = 120
-"""How long a dead letter that was looked at stays hidden should this command be killed. SQS still
-knows then what was sent last: it remembers deduplication ids for 300 seconds."""
+"""How long a dead letter stays hidden if this command is killed. SQS remembers deduplication ids
+for 300 seconds, so it still recognizes then what was sent last."""
 
 _BATCH = 10
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -51,10 +48,10 @@ class Tally:
     looked_at: int = 0
     unreadable: int = 0
     chosen: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By reason and event type; of a dry run: what would be put back, or discarded."""
+    """By reason and event type; in a dry run, what would be replayed or discarded."""
 
     behind: int = 0
-    """Not looked at: they stand behind others of their conversation that stay."""
+    """Not looked at: they come after others of their conversation that stay."""
 
 
 Progress = Callable[[DeadLetter, Tally], None]
@@ -74,7 +71,7 @@ class Replay:
     queue_url: str
     clock: Clock = now_ms
     wait_seconds: int = 1
-    """How long to wait for more before they count as all."""
+    """How long to wait for more before concluding that there are no more."""
 
     def run(
         self,
@@ -85,12 +82,12 @@ class Replay:
         discard: bool = False,
         progress: Progress = _silent,
     ) -> Tally:
-        """Put back, or delete, what is wanted, `limit` at most; `progress` is told of each of them.
+        """Replay or delete the wanted ones, up to `limit`; call `progress` for each of them.
 
-        What failed again since this run began is left: it would go round in circles. Raises
-        botocore's errors; repeating the run is safe then.
+        What failed again since this run began is left alone: it would loop. Raises botocore's
+        errors; repeating the run is safe then.
         """
-        act = None if dry_run else self.delete if discard else self.put_back
+        act = None if dry_run else self.delete if discard else self.resend
         run = _Run(act, wanted, sys.maxsize if limit is None else limit, progress)
         started = self.clock()
         try:
@@ -105,17 +102,17 @@ class Replay:
             self._release(list(run.held.values()))
         return run.tally
 
-    def put_back(self, letter: DeadLetter) -> None:
-        """Send, then delete: after a crash in between the same one is sent again, none is lost."""
+    def resend(self, letter: DeadLetter) -> None:
+        """Send, then delete: a crash in between repeats one, and loses none."""
         self.sqs.send_message(QueueUrl=self.queue_url, **self.kind.entry(letter, self.clock()))
         self.delete(letter)
 
     def delete(self, letter: DeadLetter) -> None:
-        """For ever."""
+        """Delete one; it cannot be undone."""
         self.sqs.delete_message(QueueUrl=self.dead_letters_url, ReceiptHandle=letter.receipt_handle)
 
     def count(self) -> int:
-        """How many there are, those that somebody looks at included."""
+        """Return how many there are, those in flight included."""
         return self._waiting("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 
     def _receive(self) -> list[DeadLetter]:
@@ -130,7 +127,7 @@ class Replay:
         return [self.kind.letter(message) for message in answer.get("Messages", ())]
 
     def _release(self, letters: Sequence[DeadLetter]) -> None:
-        """Let others see again at once what stays; if that fails, they do after a while."""
+        """Make what stays visible at once; if that fails, it is after a while."""
         for start in range(0, len(letters), _BATCH):
             entries = [
                 {"Id": str(number), "ReceiptHandle": one.receipt_handle, "VisibilityTimeout": 0}
@@ -149,10 +146,10 @@ class Replay:
 
 @dataclass(slots=True)
 class _Run:
-    """One run of a replay: what it has seen, and what it holds, to be given back in the end."""
+    """One run of a replay: what it has seen, and what it holds until the end."""
 
     act: Callable[[DeadLetter], None] | None
-    """What is done to what is wanted; None in a dry run."""
+    """Applied to each wanted one; None in a dry run."""
 
     wanted: Filter
     limit: int
@@ -166,16 +163,16 @@ class _Run:
         return self.tally.chosen.total() >= self.limit
 
     def hold(self, received: Sequence[DeadLetter]) -> list[DeadLetter]:
-        """Those that are new; after `HIDDEN_SECONDS` the ones that stay come once more."""
+        """Return the new ones; after `HIDDEN_SECONDS` the ones that stay are received again."""
         self.held.update((letter.message_id, letter) for letter in received)
         new = [letter for letter in received if letter.message_id not in self.seen]
         self.seen.update(letter.message_id for letter in new)
         return new
 
     def take(self, letter: DeadLetter, started: int) -> None:
-        """Act on it, or leave it: also what failed again since `started`."""
+        """Act on a wanted one. What failed again since `started` is left alone."""
         self.tally.looked_at += 1
-        wanted = self.wanted.wants(letter) and letter.dead_since <= started and not self.full
+        wanted = self.wanted.matches(letter) and letter.dead_since <= started and not self.full
         if wanted and self.act:
             self.act(letter)
             del self.held[letter.message_id]
@@ -186,22 +183,9 @@ class _Run:
             self.tally.unreadable += 1
 
 
-def replays(stack: str | None, region: str | None, kinds: Sequence[QueueKind]) -> list[Replay]:
-    """The replays of those queues that the stack has. Without `stack`: the local one.
-
-    Raises StackError, or botocore's errors, when it cannot be told where they are.
-    """
-    if stack is None:
-        info = StateDirectory.from_environment().read()
-        return _replays(aws_client(info, "sqs"), info.outputs, kinds)
-    session: Any = get_session()
-    client = partial(session.create_client, region_name=region)
-    found = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", ())}
-    return _replays(client("sqs"), outputs, kinds)
-
-
-def _replays(sqs: Any, outputs: Mapping[str, str], kinds: Sequence[QueueKind]) -> list[Replay]:
+def replays(target: Target, kinds: Sequence[QueueKind]) -> list[Replay]:
+    """Return the replays of those queues that the stack has."""
+    sqs, outputs = target.client("sqs"), target.outputs
     return [
         Replay(sqs, kind, dead_letters_url=outputs[dead], queue_url=outputs[alive])
         for kind in kinds
@@ -217,17 +201,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--discard needs a queue")
     kinds = [KINDS[options.queue]] if options.queue else list(KINDS.values())
     try:
-        found = replays(options.stack, options.region, kinds)
+        found = replays(find_target(options), kinds)
         if not found:
             raise StackError(f"this stack has no {options.queue} queue")
         if options.queue is None:
             return _count(found)
         return _replay(found[0], options)
-    except (StackError, BotoCoreError, ClientError) as error:
-        print(f"{error}\nnothing is lost: the same command goes on from here", file=sys.stderr)
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    except (BotoCoreError, ClientError) as error:
+        print(f"{error}\n{CONTINUE}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        print(f"\nStopped. {CONTINUE}", file=sys.stderr)
         return STOPPED
 
 
@@ -251,9 +238,9 @@ def _replay(replay: Replay, options: argparse.Namespace) -> int:
     )
     total = replay.count()
     if options.discard and not options.dry_run and not (options.yes or _agreed(replay, total)):
-        print("nothing was deleted", file=sys.stderr)
+        print("Nothing was deleted.", file=sys.stderr)
         return STOPPED
-    done = "discarded" if options.discard else "put back"
+    done = "discarded" if options.discard else "replayed"
     tally = replay.run(
         wanted,
         limit=options.limit,
@@ -266,11 +253,11 @@ def _replay(replay: Replay, options: argparse.Namespace) -> int:
 
 
 def _agreed(replay: Replay, total: int) -> bool:
-    """Whether somebody at the terminal wants them gone; nobody there is no."""
+    """Ask for confirmation; no terminal means no."""
     name = replay.kind.name
     print(
-        f"{name} has {total} dead letters; those that fit will be deleted for ever.\n"
-        f"Look at them first with --dry-run. Delete? Type {name}: ",
+        f"{name} has {total} dead letters; those that match will be deleted. This cannot be "
+        f"undone.\nList them first with --dry-run. To delete, type {name}: ",
         end="",
         file=sys.stderr,
         flush=True,
@@ -285,47 +272,48 @@ def _list_line(letter: DeadLetter, tally: Tally) -> None:
 
 
 def _progress(what: str, total: int) -> Progress:
-    """A line on the terminal that grows; elsewhere one line for every hundred."""
+    """Return a progress that updates one line on a terminal, elsewhere a line per hundred."""
     terminal = sys.stderr.isatty()
 
     def show(letter: DeadLetter, tally: Tally) -> None:
         done = tally.chosen.total()
         if terminal:
-            print(f"\r{what} {done} of {total} at most", end="", file=sys.stderr)
+            print(f"\r{what} {done} of up to {total}", end="", file=sys.stderr)
         elif done % 100 == 0:
-            print(f"{what} {done} of {total} at most", file=sys.stderr)
+            print(f"{what} {done} of up to {total}", file=sys.stderr)
 
     return show
 
 
-def summary(tally: Tally, *, dry_run: bool, done: str = "put back") -> str:
-    """What was, or would be, put back (or whatever was `done`), and what stays."""
+def summary(tally: Tally, *, dry_run: bool, done: str = "replayed") -> str:
+    """Return the lines that say what was, or would be, `done`, and what stays."""
     chosen = tally.chosen.total()
-    told = f"would be {done}" if dry_run else done
-    lines = [f"\n{chosen} {told}, of {tally.looked_at} looked at"]
+    lines = [f"\n{chosen} of {tally.looked_at} {'would be ' if dry_run else ''}{done}"]
     lines += [
         f"{count:>7}  {reason}  {event_type}"
         for (reason, event_type), count in sorted(tally.chosen.items())
     ]
     if tally.unreadable:
-        lines.append(f"{tally.unreadable} are none of ours and stay")
+        lines.append(f"{tally.unreadable} unreadable ones stay")
     if tally.behind:
-        lines.append(f"{tally.behind} not looked at: they stand behind ten of their conversation")
+        lines.append(
+            f"{tally.behind} not looked at: they come after ten of their conversation that stay"
+        )
     if dry_run:
-        lines.append("nothing was changed: a dry run")
+        lines.append("dry run: nothing was changed")
     return "\n".join(lines)
 
 
 def _duration(text: str) -> int:
     found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
     if found is None:
-        raise argparse.ArgumentTypeError("like 30m, 12h or 2d")
+        raise argparse.ArgumentTypeError("must be like 30m, 12h or 2d")
     return int(found[1]) * _UNITS[found[2]] * 1_000
 
 
 def _positive(text: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
-        raise argparse.ArgumentTypeError("a whole number, 1 or more")
+        raise argparse.ArgumentTypeError("must be a whole number from 1")
     return int(text)
 
 
@@ -335,23 +323,24 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("queue", nargs="?", choices=list(KINDS), help="left out: count them all")
-    parser.add_argument("--stack", help="name of the CloudFormation stack (the local one)")
-    parser.add_argument("--region", help="of the stack, if it is not your usual one")
-    parser.add_argument("--dry-run", action="store_true", help="list them, and change nothing")
+    parser.add_argument("queue", nargs="?", choices=list(KINDS), help="omit to count all queues")
+    add_stack_options(parser)
+    parser.add_argument("--dry-run", action="store_true", help="list them and change nothing")
     parser.add_argument(
         "--discard",
         action="store_true",
-        help="delete them for ever, the unreadable ones that fit included; asks before",
+        help="delete them, matching unreadable ones included; asks first",
     )
     parser.add_argument("--yes", action="store_true", help="with --discard: do not ask")
-    parser.add_argument("--reason", help="only those whose reason begins so")
-    parser.add_argument("--type", help="only events whose type begins so")
+    parser.add_argument("--reason", help="only those whose reason starts with this")
+    parser.add_argument("--type", help="only events whose type starts with this")
     parser.add_argument("--business-id", help="only this merchant's; 0 is the main account")
     parser.add_argument("--subscription", help="only this subscription's (queue: deliveries)")
-    parser.add_argument("--older-than", type=_duration, help="dead for longer than, say, 30m, 2d")
-    parser.add_argument("--newer-than", type=_duration, help="dead for less than")
-    parser.add_argument("--limit", type=_positive, help="so many at most")
+    parser.add_argument(
+        "--older-than", type=_duration, help="dead for longer than this (30m, 12h, 2d)"
+    )
+    parser.add_argument("--newer-than", type=_duration, help="dead for less than this")
+    parser.add_argument("--limit", type=_positive, help="maximum number")
     return parser
 
 

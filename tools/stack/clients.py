@@ -1,4 +1,4 @@
-"""What one needs to talk to a running stack: a signed API client, the simulator, the receiver."""
+"""Clients of a running stack: its signed API, the simulator, the webhook receiver."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -20,11 +20,11 @@ POLL_SECONDS = 0.1
 
 
 class NothingFoundError(Exception):
-    """`wait_until` gave up. The message says what it waited for."""
+    """`wait_until` timed out. The message says what it waited for."""
 
 
 def wait_until(probe: Callable[[], T | None], seconds: float, what: str) -> T:
-    """The first thing `probe` finds that is neither None, False nor empty.
+    """Call `probe` until it returns something true, and return that.
 
     Raises NothingFoundError after `seconds`.
     """
@@ -40,7 +40,7 @@ def wait_until(probe: Callable[[], T | None], seconds: float, what: str) -> T:
 
 @dataclass(frozen=True, slots=True)
 class ApiClient:
-    """The platform's back end: signs every call with SigV4, as the API demands."""
+    """A client of the HTTP API that signs every call with SigV4."""
 
     url: str
     region: str
@@ -87,12 +87,12 @@ class ApiClient:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverClient:
-    """The merchant's system: tells its hooks how to answer and what they got."""
+    """A client of the local webhook receiver: sets how its hooks answer and reads what they got."""
 
     url: str
 
     def hook(self, name: str) -> str:
-        """The address to subscribe with."""
+        """Return the address to subscribe with."""
         return f"{self.url}/hooks/{name}"
 
     def configure(self, name: str, **behaviour: Any) -> None:
@@ -100,14 +100,14 @@ class ReceiverClient:
         requests.put(self.hook(name), json=behaviour, timeout=TIMEOUT_SECONDS).raise_for_status()
 
     def received(self, name: str) -> list[dict[str, Any]]:
-        """The hook's requests, oldest first: `body`, `headers`, `verified`, `answered`, `at`."""
+        """Return a hook's requests, oldest first: `body`, `headers`, `verified`, …."""
         answer = requests.get(f"{self.url}/received", {"hook": name}, timeout=TIMEOUT_SECONDS)
         items: list[dict[str, Any]] = answer.json()["items"]
         return items
 
 
 def aws_client(stack: StackInfo, service: Any) -> Any:
-    """A boto3 client of the stack's emulator with root credentials."""
+    """Return a boto3 client of the stack's emulator with root credentials."""
     return boto3.client(
         service,
         endpoint_url=stack.aws_endpoint_url,
@@ -130,20 +130,20 @@ class PushRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SimulatorClient:
-    """WeChat as the simulator plays it, and the buyers' phones. `GET /_sim` lists all it can do.
+    """A client of the WeChat simulator and its buyers. `GET /_sim` lists all it can do.
 
-    `manner` says how one push is made, where it differs from the settings: `mode`, `format`, and
-    `wait` (false: do not wait for its answer). Raises PushRefusedError when the answer is bad.
+    `manner` overrides the settings for one push: `mode`, `format`, and `wait` (false: do not wait
+    for its answer). Raises PushRefusedError when the push is not accepted.
     """
 
     url: str
 
     def configure(self, **settings: Any) -> None:
-        """Change settings; what is not named stays."""
+        """Change the named settings."""
         self.call("PUT", "/_sim/config", settings)
 
     def verify_url(self) -> bool:
-        """What WeChat does when the push URL is saved; whether the answer was right."""
+        """Verify the push URL as WeChat does; return whether the answer was right."""
         verified: bool = self.call("POST", "/_sim/verify-url")["verified"]
         return verified
 
@@ -156,7 +156,7 @@ class SimulatorClient:
         return self._act(openid, "text", {"business_id": business_id, "content": text, **manner})
 
     def messages(self, openid: str) -> list[dict[str, Any]]:
-        """What the buyer sees, oldest first: `nickname`, `sender`, `msgtype`, `text`, …"""
+        """Return what the buyer sees, oldest first: `nickname`, `sender`, `msgtype`, `text`, …"""
         answer = self.call("GET", f"/_sim/buyers/{openid}/messages")
         items: list[dict[str, Any]] = answer["items"]
         return items

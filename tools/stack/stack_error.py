@@ -1,5 +1,5 @@
-"""The one error of the local stack, with a reason fit for a last line."""
+"""The error of commands that work on a stack; its message is one line for people."""
 
 
 class StackError(Exception):
-    """A step of the local stack failed. The message says which and why, in one line."""
+    """A step on a stack failed. The message says which and why, in one line."""

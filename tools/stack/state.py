@@ -1,4 +1,4 @@
-"""Where a local stack keeps what it knows: one directory per stack, `.local` by default."""
+"""The state of a local stack: one directory per stack, `.local` by default."""
 
 import fcntl
 import json
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class StackInfo:
-    """What `stack.json` says: addresses and credentials of a running stack.
+    """The content of `stack.json`: addresses and credentials of a running stack.
 
     The credentials are the emulator's own root keys and worth nothing elsewhere. `outputs` are the
     outputs of the CloudFormation stack.
@@ -50,7 +50,7 @@ class StateDirectory:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "StateDirectory":
-        """The directory that `LOCAL_DIR` names (relative to the clone), or `.local`."""
+        """Return the directory that `LOCAL_DIR` names (relative to the clone), or `.local`."""
         return cls(ROOT / environment.get("LOCAL_DIR", ".local"))
 
     @property
@@ -58,7 +58,7 @@ class StateDirectory:
         return self.path / "stack.json"
 
     def directory(self, name: str) -> Path:
-        """A subdirectory, made if missing. Only the owner may read the state: it holds keys."""
+        """Return a subdirectory, created if missing. Only the owner may read it: it holds keys."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = self.path / name
         found.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ class StateDirectory:
         draft.replace(self.stack_file)
 
     def read(self) -> StackInfo:
-        """Raises StackError when no stack was brought up here."""
+        """Return the state. Raises StackError when no stack was brought up here."""
         try:
             known: dict[str, Any] = json.loads(self.stack_file.read_text())
         except FileNotFoundError:
@@ -85,13 +85,13 @@ class StateDirectory:
         self.stack_file.unlink(missing_ok=True)
 
     def clear(self, *names: str) -> None:
-        """Remove subdirectories with all they hold."""
+        """Remove subdirectories with their content."""
         for name in names:
             shutil.rmtree(self.path / name, ignore_errors=True)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Hold off a second `up` or `down` of this stack. The kernel frees a dead one's lock."""
+        """Keep out a second `up` or `down` of this stack. The kernel frees a dead one's lock."""
         with (self.directory("run") / "lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -41,7 +41,7 @@ class FakeStack:
     token_answer: Any = field(default_factory=lambda: {"ok": True, "push_url": SEEN})
     token_crashes: bool = False
     depths: dict[str, int] = field(default_factory=dict)
-    ringing: tuple[str, ...] = ()
+    firing: tuple[str, ...] = ()
     listeners: tuple[str, ...] = ("arn:aws:sns:sub",)
     unprotected: tuple[str, ...] = ()
     eternal_logs: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ class FakeStack:
         return {"Attributes": dict(zip(names, (waiting, "0"), strict=True))}
 
     def describe_alarms(self, *, AlarmNames: list[str]) -> dict[str, Any]:  # noqa: N803
-        states = {name: "ALARM" if name in self.ringing else "OK" for name in AlarmNames}
+        states = {name: "ALARM" if name in self.firing else "OK" for name in AlarmNames}
         alarms = [{"AlarmName": name, "StateValue": state} for name, state in states.items()]
         return {"MetricAlarms": alarms}
 
@@ -191,7 +191,7 @@ def test_an_app_secret_of_another_form_is_named(text: str, told: str) -> None:
         ),
         ({"code": "wrong_app_secret", "errcode": 40125}, "errcode 40125", "copy it again"),
         ({"code": "wechat_unreachable"}, "wechat_unreachable", "NAT"),
-        ({"code": "new_one", "errcode": 99}, "errcode 99", "docs/operations.md"),
+        ({"code": "new_one", "errcode": 99}, "errcode 99", "docs/http-api.md"),
     ],
 )
 def test_a_token_that_cannot_be_had_says_why(
@@ -269,7 +269,7 @@ def test_what_waits_is_a_warning_and_what_is_dead_a_failure() -> None:
 @pytest.mark.parametrize(
     ("spoiled", "check", "told"),
     [
-        ({"ringing": ("DailyQuotaAlarm",)}, "alarms", "DailyQuotaAlarm"),
+        ({"firing": ("DailyQuotaAlarm",)}, "alarms", "DailyQuotaAlarm"),
         ({"unprotected": ("Messages",)}, "point-in-time recovery", "Messages"),
         ({"eternal_logs": ("/push",)}, "log retention", "/push"),
         ({"refusals": {"GetQueueAttributes": "AccessDenied"}}, "queues", "AccessDenied"),
@@ -290,14 +290,14 @@ def test_alarms_that_nobody_hears_are_a_warning(listeners: tuple[str, ...]) -> N
 
 
 def test_what_the_emulator_cannot_do_is_skipped() -> None:
-    findings = FakeStack(emulated=True, ringing=("DailyQuotaAlarm",)).examine()
+    findings = FakeStack(emulated=True, firing=("DailyQuotaAlarm",)).examine()
     skipped = [name for name, one in findings.items() if one.verdict is Verdict.SKIPPED]
     assert skipped == ["alarms", "point-in-time recovery"]
 
 
 @pytest.mark.parametrize(
     ("stack", "code"),
-    [(FakeStack(), doctor.WELL), (FakeStack(depths={"Inbound-dead": 1}), doctor.FAILING)],
+    [(FakeStack(), doctor.HEALTHY), (FakeStack(depths={"Inbound-dead": 1}), doctor.FAILING)],
 )
 def test_the_exit_code_and_the_json_agree(
     stack: FakeStack,
@@ -305,10 +305,11 @@ def test_the_exit_code_and_the_json_agree(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(doctor, "local_deployment", stack.deployment)
+    monkeypatch.setattr(doctor, "find_target", lambda options: None)
+    monkeypatch.setattr(doctor, "deployment_of", lambda target: stack.deployment())
     assert doctor.main(["--json"]) == code
     document = json.loads(capsys.readouterr().out)
-    assert document["healthy"] is (code == doctor.WELL)
+    assert document["healthy"] is (code == doctor.HEALTHY)
     assert set(document["findings"][0]) == {"check", "verdict", "detail", "advice"}
 
 

@@ -64,7 +64,7 @@ def problem(status: int, code: str, **headers: str) -> requests.Response:
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> InProcessApi:
     made = InProcessApi()
-    monkeypatch.setattr(import_merchants, "api_of", lambda url, region: made)
+    monkeypatch.setattr(import_merchants, "api_of", lambda options: made)
     return made
 
 
@@ -126,18 +126,18 @@ def test_excels_byte_order_mark_is_no_part_of_the_first_column(file: Path) -> No
         ("m-1,,店,icon.png", "line 2: nickname: must be 4 to 30 wide"),
         ("m-1,,苹果 旗舰店,icon.png", "line 2: nickname: must consist of"),
         ("m 1,,苹果旗舰店,icon.png", "line 2: external_id:"),
-        (",,苹果旗舰店,icon.png", "line 2: account_name: this or external_id is needed"),
+        (",,苹果旗舰店,icon.png", "line 2: account_name: this or external_id is required"),
         ("m-1,,苹果旗舰店,none.png", "line 2: icon_file: cannot be read"),
         ("m-1,,苹果旗舰店,", "line 2: icon_file: cannot be read"),
         ("m-1,,苹果旗舰店,merchants.csv", "line 2: icon_file: must be a PNG"),
         ("m-1,,苹果旗舰店,large.png", "line 2: icon_file: must be at most 2097152 bytes"),
         (
             "m-1,shop_0001,苹果旗舰店,icon.png\nm-1,shop_0002,苹果旗舰店,icon.png",
-            "line 3: external_id: stands in line 2 already",
+            "line 3: external_id: repeats line 2",
         ),
         (
             "m-1,shop_0001,苹果旗舰店,icon.png\nm-2,shop_0001,苹果旗舰店,icon.png",
-            "line 3: account_name: stands in line 2 already",
+            "line 3: account_name: repeats line 2",
         ),
     ],
 )
@@ -156,7 +156,7 @@ def test_wrong_columns_are_named(file: Path, capsys: pytest.CaptureFixture[str])
     assert main([str(file)]) == UNUSABLE
     told = capsys.readouterr().err
     assert "nickname: this column is missing" in told
-    assert "name: no such column" in told
+    assert "name: unknown column" in told
 
 
 def test_check_only_sends_nothing(api: InProcessApi, file: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_row_that_changed_since_is_sent_again(api: InProcessApi, file: Path) -
     (result,) = results_of(file)
     assert (result["outcome"], result["reason"]) == (
         "existing",
-        "its nickname is 苹果旗舰店: not changed",
+        "not changed: its nickname is 苹果旗舰店",
     )
 
 
