@@ -5,10 +5,9 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 
+import boto3
 import pytest
 from hypothesis import settings
-
-from wechat_kf.adapters.aws import clients
 
 # The same examples in every run, whatever they take: looking for new ones is what `make fuzz` does.
 settings.register_profile("explore", deadline=None, max_examples=500)
@@ -28,10 +27,10 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="module")
 def aws_session() -> Iterator[None]:
-    """One botocore session for a module's tests, which takes long to make, and not one of others.
+    """One boto3 session for a module's tests: it takes long to make, and belongs to nobody else.
 
-    It reads regions and endpoints of the environment for each client anew, credentials only once.
+    It reads the environment's regions and endpoints for every client, its credentials only once.
     """
-    clients._session.cache_clear()
+    boto3.DEFAULT_SESSION = None
     yield
-    clients._session.cache_clear()
+    boto3.DEFAULT_SESSION = None

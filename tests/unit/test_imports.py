@@ -27,15 +27,27 @@ FOREIGN = {
 
 
 def imported(path: Path) -> set[str]:
-    """Every module a file imports, wherever in the file."""
+    """Every module a file imports, wherever in the file; but no stubs that only mypy reads."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in [
+        one for statement in tree.body if not stubs(statement) for one in ast.walk(statement)
+    ]:
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             found.add(node.module or "")
     return found
+
+
+def stubs(statement: ast.stmt) -> bool:
+    """Is it `if TYPE_CHECKING:` with stubs in it, and nothing else?"""
+    return (
+        isinstance(statement, ast.If)
+        and ast.unparse(statement.test) == "TYPE_CHECKING"
+        and all(ast.unparse(one).startswith("from types_boto3") for one in statement.body)
+    )
 
 
 @pytest.mark.parametrize("room", sorted(OWN))
