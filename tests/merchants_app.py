@@ -28,7 +28,7 @@ class MerchantsApp:
         clock = FakeClock()
         registrar = Registrar(self.store, self.directory, clock, pause=lambda _: None)
         self._app = create_app(
-            merchant_routes.router,
+            merchant_routes,
             provided={
                 Registrar: registrar,
                 MerchantAdmin: MerchantAdmin(self.store, self.directory, clock),

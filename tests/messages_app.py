@@ -24,9 +24,10 @@ from wechat_kf.api import (
     message_routes,
     quota_routes,
 )
+from wechat_kf.api.account import Account
 from wechat_kf.api.app import create_app
 from wechat_kf.domain.clock import DAY, MINUTE
-from wechat_kf.domain.media import AccountMedia, MediaLibrary, StoredMedia
+from wechat_kf.domain.media import MediaLibrary, StoredMedia
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.broadcasts import Broadcasts
 from wechat_kf.domain.messages.permission import SendingPermission
@@ -43,7 +44,7 @@ NO_CONTEXT = cast(Any, None)
 
 @dataclass
 class FakeAccount:
-    """`AccountMedia`, `QuotaReader` and `TypingIndicator` of a WeChat that accepts everything."""
+    """`Account` and `MediaUploader` of a WeChat that accepts everything."""
 
     clock: FakeClock
     pictures: dict[str, bytes] = field(default_factory=dict)
@@ -90,11 +91,11 @@ class MessagesApp:
         )
         self.acceptance = Acceptance(self.messages, self.outbound, self.clock, 15 * MINUTE)
         self._app = create_app(
-            message_routes.router,
-            broadcast_routes.router,
-            conversation_routes.router,
-            media_routes.router,
-            quota_routes.router,
+            message_routes,
+            broadcast_routes,
+            conversation_routes,
+            media_routes,
+            quota_routes,
             provided={
                 Acceptance: self.acceptance,
                 Broadcasts: Broadcasts(self.broadcasts, self.messages, self.clock),
@@ -104,9 +105,7 @@ class MessagesApp:
                 ConversationStore: self.conversations,
                 TranscriptReader: self.messages,
                 MediaLibrary: MediaLibrary(InMemoryMedia(), self.account, self.clock),
-                AccountMedia: self.account,
-                conversation_routes.TypingIndicator: self.account,
-                quota_routes.QuotaReader: self.account,
+                Account: self.account,
             },
         )
 

@@ -34,27 +34,24 @@ class MerchantsSettings(
 SETTINGS = load_settings(MerchantsSettings)
 STORE = bootstrap.announced_merchants(SETTINGS)
 DIRECTORY = WeChatDirectory(bootstrap.wechat_client(SETTINGS))
-APP = create_app(
-    merchant_routes.router,
-    subscription_routes.router,
-    provided={
-        Registrar: Registrar(STORE, DIRECTORY, now_ms),
-        MerchantAdmin: MerchantAdmin(STORE, DIRECTORY, now_ms),
-        MerchantSync: MerchantSync(STORE, DIRECTORY, now_ms),
-        SubscriptionManager: SubscriptionManager(
-            store=bootstrap.subscriptions_table(SETTINGS),
-            deliveries=bootstrap.delivery_queue(SETTINGS),
-            clock=now_ms,
-            app_id=SETTINGS.app_id,
-        ),
-        AllowedTargets: TargetRules(
-            own_queue_url=SETTINGS.deliveries_queue_url,
-            queue_name_pattern=SETTINGS.subscriber_queue_name_pattern,
-            event_bus_name=SETTINGS.event_bus_name,
-            allow_loopback=SETTINGS.allow_loopback_subscribers,
-        ),
-    },
-)
+PROVIDED: dict[type, Any] = {
+    Registrar: Registrar(STORE, DIRECTORY, now_ms),
+    MerchantAdmin: MerchantAdmin(STORE, DIRECTORY, now_ms),
+    MerchantSync: MerchantSync(STORE, DIRECTORY, now_ms),
+    SubscriptionManager: SubscriptionManager(
+        store=bootstrap.subscriptions_table(SETTINGS),
+        deliveries=bootstrap.delivery_queue(SETTINGS),
+        clock=now_ms,
+        app_id=SETTINGS.app_id,
+    ),
+    AllowedTargets: TargetRules(
+        own_queue_url=SETTINGS.deliveries_queue_url,
+        queue_name_pattern=SETTINGS.subscriber_queue_name_pattern,
+        event_bus_name=SETTINGS.event_bus_name,
+        allow_loopback=SETTINGS.allow_loopback_subscribers,
+    ),
+}
+APP = create_app(merchant_routes, subscription_routes, provided=PROVIDED)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

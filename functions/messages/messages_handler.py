@@ -7,7 +7,6 @@ from typing import Any
 
 from wechat_kf import bootstrap
 from wechat_kf.adapters.aws.broadcast_queue import BroadcastSqsQueue
-from wechat_kf.adapters.aws.media_table import MediaTable
 from wechat_kf.api import (
     broadcast_routes,
     conversation_routes,
@@ -15,10 +14,11 @@ from wechat_kf.api import (
     message_routes,
     quota_routes,
 )
+from wechat_kf.api.account import Account
 from wechat_kf.api.app import create_app
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import SECOND, now_ms
-from wechat_kf.domain.media import AccountMedia, MediaLibrary
+from wechat_kf.domain.media import MediaLibrary
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.broadcasts import Broadcasts
 from wechat_kf.domain.messages.permission import SendingPermission
@@ -39,27 +39,20 @@ SETTINGS = load_settings(MessagesSettings)
 MESSAGES = bootstrap.messages_table(SETTINGS)
 CONVERSATIONS = bootstrap.conversations_table(SETTINGS)
 ACCOUNT = bootstrap.wechat_account(SETTINGS)
-MEDIA = MediaTable(bootstrap.dynamodb(), SETTINGS.messages_table)
-APP = create_app(
-    message_routes.router,
-    broadcast_routes.router,
-    conversation_routes.router,
-    media_routes.router,
-    quota_routes.router,
-    provided={
-        Acceptance: bootstrap.acceptance(SETTINGS, SETTINGS.outbound_max_age_seconds * SECOND),
-        Broadcasts: bootstrap.broadcasts(SETTINGS),
-        BroadcastQueue: BroadcastSqsQueue(bootstrap.sqs(), SETTINGS.broadcasts_queue_url),
-        SendingPermission: bootstrap.permission(SETTINGS),
-        SendWindows: SendWindows(CONVERSATIONS, MESSAGES, now_ms),
-        ConversationStore: CONVERSATIONS,
-        TranscriptReader: MESSAGES,
-        MediaLibrary: MediaLibrary(MEDIA, ACCOUNT, now_ms),
-        AccountMedia: ACCOUNT,
-        conversation_routes.TypingIndicator: ACCOUNT,
-        quota_routes.QuotaReader: ACCOUNT,
-    },
-)
+MEDIA = bootstrap.media_table(SETTINGS)
+PROVIDED: dict[type, Any] = {
+    Acceptance: bootstrap.acceptance(SETTINGS, SETTINGS.outbound_max_age_seconds * SECOND),
+    Broadcasts: bootstrap.broadcasts(SETTINGS),
+    BroadcastQueue: BroadcastSqsQueue(bootstrap.sqs(), SETTINGS.broadcasts_queue_url),
+    SendingPermission: bootstrap.permission(SETTINGS),
+    SendWindows: SendWindows(CONVERSATIONS, MESSAGES, now_ms),
+    ConversationStore: CONVERSATIONS,
+    TranscriptReader: MESSAGES,
+    MediaLibrary: MediaLibrary(MEDIA, ACCOUNT, now_ms),
+    Account: ACCOUNT,
+}
+ROUTES = message_routes, broadcast_routes, conversation_routes, media_routes, quota_routes
+APP = create_app(*ROUTES, provided=PROVIDED)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The HTTP API as a page to read, made from its OpenAPI document and from nothing else."""
+"""The HTTP API as a page to read, made only from its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -6,45 +6,45 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tools.docs.schema_words import anchor_of, link_to, meaning_of, name_of, resolved, type_words
+from tools.docs.schema_words import anchor_of, link_to, meaning_of, name_of, resolve, type_words
 from wechat_kf.api.responses import ERROR_CODES, FROM_WECHAT
 
 METHODS = ("get", "put", "post", "delete", "patch")
 
 ERRORS = "x-errors"
-"""In the document's components: every code there is, `own` ones and those of `wechat`."""
+"""Extension of the components: all codes, `own` ones and those of `wechat`."""
 
 _BODIES = """\
 ## Bodies
 
-What the routes answer, and what the bodies of requests are made of.
+The bodies of responses, and the parts of the bodies of requests.
 """
 
 _ERRORS = """\
 ## Errors
 
-A refusal is `application/problem+json`: a {problem}, whose `code` is for programs. Each route names
-its own; besides them any route may answer {anywhere}. A 429 says in `Retry-After` how many seconds
-to wait. A request that is not signed, or that IAM does not permit, is answered by API Gateway: 403
-and a {refusal}.
+An error is `application/problem+json`: a {problem}, whose `code` is for programs. Each route names
+its own; any route may also return {anywhere}. A 429 says in `Retry-After` how many seconds to wait.
+A request that is not signed, or that IAM does not permit, is answered by API Gateway: 403 and a
+{refusal}.
 """
 
 _WECHATS = """\
 ### WeChat's refusals
 
-Answered by the routes that ask WeChat while you wait, with its `errcode` and `rid` where there are
-any. They are also the codes of what becomes of a message: its `error` is a {failure}.
+Returned by the routes that call WeChat while you wait, with its `errcode` and `rid` where there are
+any. A message's `error`, a {failure}, has these codes too.
 """
 
 
 def page_of(api: Mapping[str, Any]) -> str:
-    """The page in Markdown."""
+    """Write the page in Markdown."""
     lines = [*_head(api), *_routes(api), *_bodies(api), *_errors(api)]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def operations(api: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """(path, method in capitals, operation) of a document."""
+    """Yield the operations of a document: path, method in capitals, operation."""
     for path, item in api["paths"].items():
         for method in METHODS:
             if method in item:
@@ -57,7 +57,7 @@ def _head(api: Mapping[str, Any]) -> Iterator[str]:
     yield "<!-- Generated from the code: make docs -->"
     yield ""
     yield api["info"]["description"]
-    yield "Below: the routes, then the [bodies](#bodies) they answer, then all [errors](#errors)."
+    yield "Below: the routes, the [bodies](#bodies) they return, and all [errors](#errors)."
     yield "The same as OpenAPI 3.1: [openapi.yaml](openapi.yaml)."
     yield ""
     yield from _table(
@@ -77,7 +77,7 @@ def _routes(api: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield from _parameters(api, operation)
         yield from _request(api, operation.get("requestBody", {}))
-        yield from _answers(operation["responses"])
+        yield from _successes(operation["responses"])
         yield from _refusals(operation["responses"])
 
 
@@ -92,7 +92,9 @@ def _parameters(api: Mapping[str, Any], operation: Mapping[str, Any]) -> Iterato
             (
                 f"`{parameter['name']}`",
                 parameter["in"],
-                _type(api, _given(parameter["schema"]), needed=parameter.get("required", False)),
+                _type(
+                    api, _without_null(parameter["schema"]), needed=parameter.get("required", False)
+                ),
                 parameter.get("description", ""),
             )
             for parameter in operation.get("parameters", [])
@@ -100,18 +102,18 @@ def _parameters(api: Mapping[str, Any], operation: Mapping[str, Any]) -> Iterato
     )
 
 
-def _given(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A parameter that is there: none can be null."""
+def _without_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of a parameter that is given: it cannot be null."""
     choices = [choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"]
     return choices[0] if len(choices) == 1 else schema
 
 
 def _request(api: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[str]:
-    """The body of a request: its own table, or in a line what it is."""
+    """Describe the body of a request: in its own table, or in a line."""
     contents = body.get("content", {})
     if not contents:
         return
-    schema = resolved(_schemas(api), next(iter(contents.values())).get("schema", {}))
+    schema = resolve(_schemas(api), next(iter(contents.values())).get("schema", {}))
     kinds = " or ".join(f"`{kind}`" for kind in contents)
     about = body.get("description") or schema.get("description")
     yield f"Body, {kinds}" + (f": {about}" if about else "")
@@ -119,8 +121,8 @@ def _request(api: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[str]:
     yield from _fields(api, schema)
 
 
-def _answers(responses: Mapping[str, Any]) -> Iterator[str]:
-    """What is no problem document."""
+def _successes(responses: Mapping[str, Any]) -> Iterator[str]:
+    """List the responses that are no problem documents."""
     yield from _table(
         ("status", "body", "meaning"),
         (
@@ -138,25 +140,25 @@ def _bodies_of(answer: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _refusals(responses: Mapping[str, Any]) -> Iterator[str]:
-    """One line: status by status the codes, linked to what they mean."""
+    """List the codes of each status in one line, linked to what they mean."""
     own = [
-        f"{status} {_linked(answer[ERROR_CODES])}"
+        f"{status} {_link_codes(answer[ERROR_CODES])}"
         for status, answer in responses.items()
         if status != "default" and answer.get(ERROR_CODES)
     ]
     asks_wechat = any(answer.get(FROM_WECHAT) for answer in responses.values())
-    told = [*own, *(["[WeChat's refusals](#wechats-refusals)"] if asks_wechat else [])]
-    if told:
-        yield f"Errors: {'; '.join(told)}."
+    parts = [*own, *(["[WeChat's refusals](#wechats-refusals)"] if asks_wechat else [])]
+    if parts:
+        yield f"Errors: {'; '.join(parts)}."
         yield ""
 
 
-def _linked(codes: Iterable[str]) -> str:
+def _link_codes(codes: Iterable[str]) -> str:
     return ", ".join(f"[`{code}`](#error-{code})" for code in codes)
 
 
 def _bodies(api: Mapping[str, Any]) -> Iterator[str]:
-    """Every body that has no place at a route of its own."""
+    """Describe every body that is not described at a route."""
     at_routes = set(_names_of_requests(api))
     yield _BODIES
     for name, schema in _schemas(api).items():
@@ -175,7 +177,7 @@ def _names_of_requests(api: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _fields(api: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
-    """A table of an object's fields, the needed ones first, and an example."""
+    """Write a table of an object's fields, the required ones first, and an example."""
     needed = schema.get("required", [])
     fields = sorted(schema.get("properties", {}).items(), key=lambda field: field[0] not in needed)
     yield from _table(
@@ -197,8 +199,8 @@ def _fields(api: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _type(api: Mapping[str, Any], schema: Mapping[str, Any], *, needed: bool) -> str:
-    said = needed or schema.get("default") is not None  # a default says that it is optional
-    return type_words(_schemas(api), schema) + ("" if said else ", optional")
+    shown = needed or schema.get("default") is not None  # a default shows that it is optional
+    return type_words(_schemas(api), schema) + ("" if shown else ", optional")
 
 
 def _errors(api: Mapping[str, Any]) -> Iterator[str]:
@@ -206,7 +208,7 @@ def _errors(api: Mapping[str, Any]) -> Iterator[str]:
     yield _ERRORS.format(
         problem=link_to("Problem"),
         refusal=link_to("GatewayRefusal"),
-        anywhere=_linked(_anywhere(api)),
+        anywhere=_link_codes(_anywhere(api)),
     )
     yield from _table(
         ("code", "status", "meaning", "what to do"),
@@ -237,7 +239,7 @@ def _errors(api: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _anywhere(api: Mapping[str, Any]) -> Sequence[str]:
-    """The codes of any route: every route's `default` names the same."""
+    """Return the codes of any route: every route's `default` names the same."""
     defaults = (found["responses"].get("default") for _, _, found in operations(api))
     return next((answer[ERROR_CODES] for answer in defaults if answer), [])
 
@@ -253,7 +255,7 @@ def _schemas(api: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """A table; nothing when it has no rows."""
+    """Write a table; nothing when it has no rows."""
     lines = [_row(row) for row in rows]
     if lines:
         yield from (_row(columns), "|" + "---|" * len(columns), *lines, "")

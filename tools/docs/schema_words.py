@@ -1,4 +1,4 @@
-"""A JSON schema in a few words of Markdown, as a cell of a table says it."""
+"""A JSON schema in a few words of Markdown, for a cell of a table."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ _FORMATS = {"date-time": "RFC 3339", "base64": "base64"}
 
 
 def name_of(schema: Schema) -> str:
-    """The name of the schema that is referred to; empty for one that stands here."""
+    """Return the name of the schema that is referred to; empty for an inline one."""
     return str(schema.get("$ref", "")).rpartition("/")[2]
 
 
-def resolved(schemas: Mapping[str, Schema], schema: Schema) -> Schema:
-    """The schema itself, wherever it stands."""
+def resolve(schemas: Mapping[str, Schema], schema: Schema) -> Schema:
+    """Return the schema itself, following a reference."""
     name = name_of(schema)
     return schemas[name] if name else schema
 
 
 def link_to(name: str) -> str:
-    """A link to a body's own table."""
+    """Return a link to a body's own table."""
     return f"[{name}](#{anchor_of(name)})"
 
 
 def anchor_of(name: str) -> str:
-    """The anchor of a body's table."""
+    """Return the anchor of a body's table."""
     return f"body-{name.lower()}"
 
 
 def type_words(schemas: Mapping[str, Schema], schema: Schema) -> str:
-    """What a value may be, with its limits and its default; bodies are linked."""
+    """Describe what a value may be, with its limits and its default; bodies are linked."""
     limits = ", ".join(_limits(schema))
     default = schema.get("default")
     return (
@@ -44,16 +44,16 @@ def type_words(schemas: Mapping[str, Schema], schema: Schema) -> str:
 
 
 def meaning_of(schemas: Mapping[str, Schema], schema: Schema) -> str:
-    """A value's own description, or that of what it refers to, or of its first choice with one."""
+    """Return a value's description, or that of its reference, or of its first choice with one."""
     choices = [schema, *schema.get("anyOf", [])]
-    told = [schema, *(resolved(schemas, choice) for choice in choices)]
-    return next((str(one["description"]) for one in told if one.get("description")), "")
+    candidates = [schema, *(resolve(schemas, choice) for choice in choices)]
+    return next((str(one["description"]) for one in candidates if one.get("description")), "")
 
 
 def _kind(schemas: Mapping[str, Schema], schema: Schema) -> str:
     match schema:
         case {"$ref": _}:
-            words = _referred(schemas, name_of(schema))
+            words = _describe_reference(schemas, name_of(schema))
         case {"const": value}:
             words = _literal(value)
         case {"enum": values}:
@@ -71,8 +71,8 @@ def _kind(schemas: Mapping[str, Schema], schema: Schema) -> str:
     return words
 
 
-def _referred(schemas: Mapping[str, Schema], name: str) -> str:
-    """A link to a body; what is none, such as an enumeration, is told here."""
+def _describe_reference(schemas: Mapping[str, Schema], name: str) -> str:
+    """Link to a body; describe anything else, such as an enumeration, in place."""
     return link_to(name) if "properties" in schemas[name] else type_words(schemas, schemas[name])
 
 
@@ -82,14 +82,14 @@ def _form(kind: str, reference: str) -> str:
 
 def _limits(schema: Schema) -> list[str]:
     pattern, form = schema.get("pattern"), _FORMATS.get(schema.get("format", ""))
-    told = [
+    limits = [
         _between(schema.get("minimum"), schema.get("maximum")),
         _between(schema.get("minLength"), schema.get("maxLength"), "character"),
         _between(schema.get("minItems"), schema.get("maxItems"), "item"),
         f"`{pattern}`" if pattern else "",
         form or "",
     ]
-    return [words for words in told if words]
+    return [words for words in limits if words]
 
 
 def _between(least: float | None, most: float | None, unit: str = "") -> str:
@@ -107,6 +107,6 @@ def _either(words: list[str]) -> str:
 
 
 def _literal(value: Any) -> str:
-    """Texts without quotation marks, unless they are empty."""
+    """Quote a text only when it is empty."""
     plain = isinstance(value, str) and value
     return f"`{value if plain else json.dumps(value, ensure_ascii=False)}`"

@@ -17,6 +17,7 @@ from wechat_kf.observability import count, logger
 if TYPE_CHECKING:
     from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
     from wechat_kf.adapters.aws.conversations_table import ConversationsTable
+    from wechat_kf.adapters.aws.media_table import MediaTable
     from wechat_kf.adapters.aws.merchants_table import MerchantsTable
     from wechat_kf.adapters.aws.messages_table import MessagesTable
     from wechat_kf.adapters.aws.queues import DeliverySqsQueue, EventSqsQueue
@@ -154,6 +155,12 @@ def broadcasts_table(settings: MessageSettings) -> BroadcastsTable:
     return BroadcastsTable(
         dynamodb(), settings.messages_table, settings.transcript_retention_days, now_ms
     )
+
+
+def media_table(settings: MessageSettings) -> MediaTable:
+    from wechat_kf.adapters.aws.media_table import MediaTable
+
+    return MediaTable(dynamodb(), settings.messages_table)
 
 
 def conversations_table(settings: ConversationSettings) -> ConversationsTable:

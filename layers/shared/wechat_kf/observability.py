@@ -30,7 +30,7 @@ _WATCHED = frozenset(load_settings(MetricSettings).watched_merchants)
 
 
 class WordlessFormatter(LambdaPowertoolsFormatter):
-    """Of an exception it tells the type and the place, and not the message.
+    """Formats exceptions as type and location, never the message.
 
     A message may quote what a customer wrote: `int("…")` and botocore's parameter errors do.
     """
@@ -55,11 +55,11 @@ logger = Logger(logger_formatter=WordlessFormatter(serialize_stacktrace=False))
 
 
 def count(name: str, *, merchant: str = "", **dimensions: str) -> None:
-    """Emit one count at once, in CloudWatch's embedded format: a line of log, no call.
+    """Emit one count at once, in CloudWatch's embedded metric format: a log line, no call.
 
-    It is counted in total (what alarms watch), by `dimensions` (what tells why), and once more by
-    `dimensions` and merchant if `merchant`, a business id, is watched. Keep the values of
-    dimensions few: every combination is a metric that costs money each month.
+    It is counted in total (what alarms watch), by `dimensions` (the reason), and by `dimensions`
+    and merchant if `merchant`, a business id, is watched. Keep the values of dimensions few: every
+    combination is a metric that costs money each month.
     """
     metrics = EphemeralMetrics()
     metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)

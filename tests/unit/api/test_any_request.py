@@ -1,4 +1,4 @@
-"""No request of any caller ends in a fault of ours: 2xx, or 4xx with a problem document."""
+"""No request of any caller ends in an internal error: 2xx, or 4xx with a problem document."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.merchants_app import MerchantsApp
 from tests.messages_app import MessagesApp
 from tests.unit.api.http_events import http_event
 from wechat_kf.adapters.webhooks.target_rules import TargetRules
+from wechat_kf.api import subscription_routes
 from wechat_kf.api.app import create_app
 from wechat_kf.api.route_table import ROUTES
-from wechat_kf.api.subscription_routes import router
 from wechat_kf.domain.subscriptions.management import SubscriptionManager
 from wechat_kf.domain.subscriptions.subscription import AllowedTargets
 
@@ -116,7 +116,10 @@ def subscriptions_app() -> App:
         InMemorySubscriptions(), RecordingDeliveries(), FakeClock(), "wx1"
     )
     return cast(
-        App, create_app(router, provided={SubscriptionManager: use_case, AllowedTargets: RULES})
+        App,
+        create_app(
+            subscription_routes, provided={SubscriptionManager: use_case, AllowedTargets: RULES}
+        ),
     )
 
 

@@ -92,13 +92,13 @@ def test_every_code_stands_at_the_status_it_comes_with() -> None:
 
 
 def test_a_resource_lives_as_long_as_the_idempotency_key_promises() -> None:
-    (told,) = {
+    (description,) = {
         parameter["description"]
         for operation in OPERATIONS.values()
         for parameter in operation.get("parameters", [])
         if parameter["name"] == "idempotency-key"
     }
-    assert f"or {RECORD_DAYS} days" in told
+    assert f"or {RECORD_DAYS} days" in description
     assert RECORD_DAYS == LEAST_DAYS
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.fakes import FakeClock, InMemorySubscriptions, RecordingDeliveries
 from wechat_kf.adapters.webhooks.target_rules import TargetRules
+from wechat_kf.api import subscription_routes
 from wechat_kf.api.app import create_app
-from wechat_kf.api.subscription_routes import router
 from wechat_kf.domain.subscriptions.management import SubscriptionManager
 from wechat_kf.domain.subscriptions.subscription import AllowedTargets, SubscriptionStatus
 
@@ -38,7 +38,7 @@ def line() -> RecordingDeliveries:
 def call(store: InMemorySubscriptions, line: RecordingDeliveries) -> Call:
     """Makes a request: method, path under /merchants, JSON body → status, JSON answer."""
     app = create_app(
-        router,
+        subscription_routes,
         provided={
             SubscriptionManager: SubscriptionManager(store, line, FakeClock(), "wx1"),
             AllowedTargets: RULES,

@@ -108,8 +108,8 @@ def test_every_target_of_a_subscription_has_a_table_that_the_route_leads_to(kind
     ],
 )
 def test_every_value_is_named(anchor: str, field: str, values: type[StrEnum] | list[str]) -> None:
-    told = row(section(anchor), field)
-    assert [value for value in values if f"`{value}`" not in told] == []
+    shown = row(section(anchor), field)
+    assert [value for value in values if f"`{value}`" not in shown] == []
 
 
 def test_the_limits_are_those_of_the_code() -> None:
@@ -214,9 +214,9 @@ def test_the_routes_name_their_errors() -> None:
     assert errors("readquota") == {"WeChat's refusals"}
 
 
-def test_what_any_route_may_answer_is_told_once_for_all() -> None:
-    told = PAGE.partition("## Errors\n")[2].partition("\n|")[0]
-    assert set(re.findall(r"\[`(\w+)`\]", told)) == {error.code for error in ON_ANY_ROUTE}
+def test_what_any_route_may_answer_is_shown_once_for_all() -> None:
+    shown = PAGE.partition("## Errors\n")[2].partition("\n|")[0]
+    assert set(re.findall(r"\[`(\w+)`\]", shown)) == {error.code for error in ON_ANY_ROUTE}
 
 
 def test_the_page_recommends_no_pattern_that_matches_other_merchants() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.openapi.exceptions import (
@@ -48,20 +48,26 @@ def _not_json() -> Response[str]:
     )
 
 
+class RoutesModule(Protocol):
+    """A module of routes."""
+
+    router: APIGatewayHttpRouter
+
+
 def _return(instance: Any) -> Callable[[], Any]:
     return lambda: instance
 
 
 def create_app(
-    *routers: APIGatewayHttpRouter, provided: Mapping[type, Any] | None = None
+    *modules: RoutesModule, provided: Mapping[type, Any] | None = None
 ) -> APIGatewayHttpResolver:
-    """Create a resolver that answers every error with a problem document.
+    """Create a resolver of the routes of `modules` that answers errors with problem documents.
 
     `provided` holds what the routes need (`dependencies.needs`), by its type.
     """
     app = JsonResolver(enable_validation=True, json_body_deserializer=_read_json)
-    for router in routers:
-        app.include_router(router)
+    for module in modules:
+        app.include_router(module.router)
     for kind, instance in (provided or {}).items():
         app.dependency_overrides[Provided(kind)] = _return(instance)
 

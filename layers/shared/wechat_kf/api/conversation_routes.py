@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol
+from typing import Annotated
 
 from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
+from wechat_kf.api.account import Account
 from wechat_kf.api.conversation_models import (
     ConversationPage,
     ConversationResponse,
@@ -21,14 +22,6 @@ from wechat_kf.api.responses import describe_responses
 from wechat_kf.domain.messages.ports import ConversationStore, TranscriptReader
 from wechat_kf.domain.messages.windows import SendWindows
 from wechat_kf.errors import InvalidRequestError, NotFoundError
-from wechat_kf.wechat.client import TypingResult
-
-
-class TypingIndicator(Protocol):
-    """Shows the buyer that somebody is typing, or stops it. WeChat's refusals pass through."""
-
-    def show_typing(self, business_id: str, openid: str, *, shown: bool) -> TypingResult: ...
-
 
 NeedsConversations = Annotated[ConversationStore, needs(ConversationStore)]
 NeedsWindows = Annotated[SendWindows, needs(SendWindows)]
@@ -121,9 +114,9 @@ def list_transcript(
 def show_typing(
     business_id: BusinessId,
     body: Annotated[TypingRequest, Body()],
-    indicator: Annotated[TypingIndicator, needs(TypingIndicator)],
+    account: Annotated[Account, needs(Account)],
 ) -> TypingResponse:
     """Show it on the buyer's phone at once; sending a message ends it."""
     shown = body.command is Typing.TYPING
-    result = indicator.show_typing(business_id, body.openid, shown=shown)
+    result = account.show_typing(business_id, body.openid, shown=shown)
     return TypingResponse(result=result)

@@ -11,6 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from aws_lambda_powertools.utilities.data_classes.common import BaseProxyEvent
 
+from wechat_kf.api.account import Account
 from wechat_kf.api.dependencies import needs
 from wechat_kf.api.media_models import (
     MAX_DOWNLOAD_BYTES,
@@ -19,7 +20,7 @@ from wechat_kf.api.media_models import (
     TooLargeToRelayError,
 )
 from wechat_kf.api.responses import describe_responses
-from wechat_kf.domain.media import AccountMedia, MediaLibrary
+from wechat_kf.domain.media import MediaLibrary
 from wechat_kf.errors import InvalidRequestError
 from wechat_kf.wechat.media import MAX_IMAGE_BYTES
 
@@ -63,7 +64,7 @@ router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 def upload_media(
     library: Annotated[MediaLibrary, needs(MediaLibrary)],
 ) -> Response[MediaResponse]:
-    """Upload an image. The same image again returns the same media id while that is valid."""
+    """Store an image at WeChat; the same one again returns the same media id while it is valid."""
     image = _read_image(router.current_event)
     if len(image) > MAX_IMAGE_BYTES:
         raise TooLargeError(f"an image may have at most {MAX_IMAGE_BYTES} bytes")
@@ -94,10 +95,10 @@ def upload_media(
     ),
 )
 def download_media(  # type: ignore[no-untyped-def]
-    media_id: MediaIdInPath, media: Annotated[AccountMedia, needs(AccountMedia)]
+    media_id: MediaIdInPath, account: Annotated[Account, needs(Account)]
 ):
     """Return a buyer's picture, or an uploaded one, of the last 3 days."""
-    picture = media.download(media_id)
+    picture = account.download(media_id)
     if len(picture.content) > MAX_DOWNLOAD_BYTES:
         raise TooLargeToRelayError(
             f"the picture has more than {MAX_DOWNLOAD_BYTES} bytes, the most that API Gateway can"

@@ -24,16 +24,6 @@ class StoredMedia:
     expires_at: int
 
 
-class Picture(Protocol):
-    """Bytes and their media type."""
-
-    @property
-    def content(self) -> bytes: ...
-
-    @property
-    def content_type(self) -> str: ...
-
-
 class MediaCache(Protocol):
     """Which contents are at WeChat already."""
 
@@ -44,12 +34,10 @@ class MediaCache(Protocol):
         """Remember it until it expires; the last one counts."""
 
 
-class AccountMedia(Protocol):
-    """The account's temporary media at WeChat."""
+class MediaUploader(Protocol):
+    """Uploads to WeChat's temporary media."""
 
     def upload(self, image: bytes) -> StoredMedia: ...
-
-    def download(self, media_id: str) -> Picture: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +45,7 @@ class MediaLibrary:
     """Uploads each image once, by its content."""
 
     cache: MediaCache
-    account: AccountMedia
+    uploader: MediaUploader
     clock: Clock
 
     def upload(self, image: bytes) -> tuple[StoredMedia, bool]:
@@ -66,6 +54,6 @@ class MediaLibrary:
         known = self.cache.get(digest)
         if known and self.clock() < known.expires_at - REUSE_MARGIN_MS:
             return known, False
-        media = self.account.upload(image)
+        media = self.uploader.upload(image)
         self.cache.put(digest, media)
         return media, True

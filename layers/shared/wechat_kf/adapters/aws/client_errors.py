@@ -1,4 +1,4 @@
-"""What of AWS's failures the rest of the house gets to see."""
+"""Translate botocore errors into `UnavailableError`."""
 
 from __future__ import annotations
 

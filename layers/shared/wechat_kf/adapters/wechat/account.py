@@ -24,10 +24,7 @@ WATCHED_PATHS = {
 
 
 class WeChatAccount:
-    """Implements `AccountMedia`, `QuotaReader` and `TypingIndicator`.
-
-    WeChat's refusals pass through. `send_path` is where messages are sent to.
-    """
+    """Implements `Account` and `MediaUploader`. `send_path` is where messages are sent to."""
 
     def __init__(self, client: WeChatClient, send_path: str = operations.SEND.path) -> None:
         self._client = client
