@@ -20,7 +20,7 @@ Scene = Callable[[Client], Awaitable[Any]]
 
 
 async def _echo(request: web.Request) -> web.Response:
-    """In the place of the API and of the simulator: tells what came in."""
+    """Stands in for the API and the simulator: echoes what it received."""
     told = {
         "path": request.path_qs,
         "signed": request.headers.get("Authorization", "").startswith("AWS4-HMAC-SHA256"),

@@ -1,4 +1,4 @@
-"""The merchant's system believes nothing unsigned and misbehaves as told."""
+"""The webhook receiver accepts nothing unsigned and fails as requested."""
 
 import asyncio
 import json
