@@ -1,7 +1,7 @@
 """docs/configuration.md, generated from the template.
 
-python -m tools.docs.configuration_page            writes it
-python -m tools.docs.configuration_page --check    exits 1 when it is stale
+python -m tools.docs.configuration_page            write it
+python -m tools.docs.configuration_page --check    exit 1 if it is stale
 """
 
 import sys
@@ -17,16 +17,16 @@ INTRODUCTION = """\
 
 Generated from `template.yaml` by `make docs`; do not edit.
 
-Settings are template parameters: give them to `sam deploy --guided`, or under
+Settings are template parameters: enter them in `sam deploy --guided`, or under
 `parameter_overrides` in `samconfig.toml`. Each becomes an environment variable of the functions
-that need it, read once at start; a function whose environment is wrong fails at once and names
-everything that is.
+that need it, which they read once when they start; a misconfigured function fails then, and names
+every variable that is missing or malformed.
 """
 
 SECRETS = """\
 ## Secrets
 
-Both are created empty and filled in by you (`aws secretsmanager put-secret-value`).
+Both are created empty; fill them in (`aws secretsmanager put-secret-value`).
 
 | secret (stack output) | JSON members | read by |
 |---|---|---|
@@ -39,7 +39,7 @@ While rotating, the push secret also holds `previous_token` and `previous_encodi
 
 
 def page() -> str:
-    """The page's text."""
+    """Return the text of the page."""
     template = read_template()
     groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     parts = [INTRODUCTION, "## Parameters\n"]
@@ -74,7 +74,7 @@ def _allowed(parameter: dict[str, Any]) -> str:
 
 
 def _output_table(outputs: dict[str, Any]) -> str:
-    rows = ["| output | what it is |", "|---|---|"]
+    rows = ["| output | meaning |", "|---|---|"]
     rows += [f"| `{name}` | {output['Description']} |" for name, output in outputs.items()]
     return "\n".join(rows) + "\n"
 

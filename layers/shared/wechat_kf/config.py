@@ -1,4 +1,4 @@
-"""Settings: environment variables, read once into one frozen object per function."""
+"""Settings: environment variables, read once into one frozen dataclass per function."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _FALSE = {"false", "0", "no", ""}
 
 
 class ConfigurationError(Exception):
-    """The deployment is wrong. Names every variable at fault, never a value."""
+    """The deployment is misconfigured. Names every faulty variable, never a value."""
 
 
 def load_settings(settings: type[T], environment: Mapping[str, str] | None = None) -> T:
     """Build a frozen dataclass from the environment.
 
     A field `token_table: str` is read from `TOKEN_TABLE`; a field with a default may be absent.
-    Known types: `str`, `int`, `float`, `bool` and `tuple[str, ...]` (comma separated).
+    Supported types: `str`, `int`, `float`, `bool` and `tuple[str, ...]` (comma separated).
 
     Raises:
-        ConfigurationError: naming *everything* that is missing or malformed, at once.
+        ConfigurationError: Names every variable that is missing or malformed.
     """
     source = os.environ if environment is None else environment
     hints = get_type_hints(settings)
@@ -33,7 +33,7 @@ def load_settings(settings: type[T], environment: Mapping[str, str] | None = Non
     for field in fields(settings):  # type: ignore[arg-type]
         name = field.name.upper()
         if name not in source:
-            if _required(field):
+            if _is_required(field):
                 faults.append(f"{name} is missing")
             continue
         try:
@@ -45,7 +45,7 @@ def load_settings(settings: type[T], environment: Mapping[str, str] | None = Non
     return settings(**values)
 
 
-def _required(field: Field[Any]) -> bool:
+def _is_required(field: Field[Any]) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
 
 
@@ -53,7 +53,7 @@ def _type_name(hint: Any) -> str:
     return getattr(hint, "__name__", str(hint))
 
 
-def _boolean(text: str) -> bool:
+def _parse_boolean(text: str) -> bool:
     word = text.strip().lower()
     if word in _TRUE:
         return True
@@ -62,7 +62,7 @@ def _boolean(text: str) -> bool:
     raise ValueError
 
 
-def _words(text: str) -> tuple[str, ...]:
+def _parse_list(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
@@ -70,6 +70,6 @@ _PARSERS: dict[Any, Callable[[str], Any]] = {
     str: str,
     int: int,
     float: float,
-    bool: _boolean,
-    tuple[str, ...]: _words,
+    bool: _parse_boolean,
+    tuple[str, ...]: _parse_list,
 }
