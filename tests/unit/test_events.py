@@ -74,7 +74,7 @@ def test_a_sample_of_the_api_names_a_route_of_the_template(name: str) -> None:
     assert (method, route) in {
         (source["Properties"].get("Method"), source["Properties"].get("Path"))
         for resource in read_template()["Resources"].values()
-        for source in resource["Properties"].get("Events", {}).values()
+        for source in resource.get("Properties", {}).get("Events", {}).values()
         if source["Type"] == "HttpApi"
     }
     assert re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", route), event["rawPath"])
