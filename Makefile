@@ -72,6 +72,10 @@ test: lint $(READY) ## run everything: lint, unit, template and contract tests, 
 	@$(UNIT_TESTS)
 	@$(BIN)/python -m pytest tests/contracts tests/browser tests/e2e
 
+.PHONY: rehearsal
+rehearsal: $(READY) ## run the built artefact in Lambda's own runtime, and the end-to-end tests through it (CPU=lambda, RUNTIME=oldest|newest)
+	@exec $(BIN)/python -m tests.rehearsal $(if $(CPU),--cpu $(CPU)) $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(ARGS),-- $(ARGS))
+
 .PHONY: test-unit
 test-unit: $(READY) ## run the fast tests, without stack or emulator
 	@$(UNIT_TESTS)
@@ -150,12 +154,12 @@ doctor: $(READY) ## check a stack, local or deployed (ARGS="--stack-name NAME --
 # One cache per architecture: SAM's cache key covers the layer's files, not the architecture.
 # The built template accepts only the layer's Architecture, so that CloudFormation refuses the other one
 # instead of failing at the first import.
-BUILT := .aws-sam/build
+BUILT ?= .aws-sam/build
 .PHONY: build
 build: $(READY) ## build what `sam deploy` needs (ARCHITECTURE=arm64|x86_64)
 	@MAKEFLAGS= PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON="$(CURDIR)/$(BIN)/python" LAYER_ARCHITECTURE=$(ARCHITECTURE) \
 		AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} SAM_CLI_TELEMETRY=0 \
-		$(BIN)/sam build --cached --cache-dir .aws-sam/cache-$(ARCHITECTURE)
+		$(BIN)/sam build --cached --cache-dir .aws-sam/cache-$(ARCHITECTURE) --build-dir $(BUILT)
 	@$(BIN)/python -m tools.pin_architecture $(BUILT)/template.yaml $(ARCHITECTURE)
 	@find -L $(BUILT)/SharedLayer -name '*.pyc' | grep -q . \
 		|| echo "WARNING: python3.13 was not found, so the layer has no byte code and every cold start" \

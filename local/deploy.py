@@ -59,14 +59,20 @@ def start_build(state: StateDirectory) -> Command:
     return _sam(state, [*arguments, "--build-dir", str(build / "sam")], environment)
 
 
-def deploy(state: StateDirectory, emulator: Emulator, parameters: Mapping[str, str]) -> None:
-    """Deploy what `start_build` built.
+def built_template(state: StateDirectory) -> Path:
+    """Return where `start_build` writes the built template."""
+    return state.directory("build") / "sam" / "template.yaml"
+
+
+def deploy(
+    state: StateDirectory, emulator: Emulator, parameters: Mapping[str, str], template: Path
+) -> None:
+    """Deploy a built template.
 
     Raises:
         StackError: CloudFormation refused it.
     """
     emulator.client("s3").create_bucket(Bucket=BUCKET_NAME)
-    template = state.directory("build") / "sam" / "template.yaml"
     overrides = [f"{name}={value}" for name, value in parameters.items()]
     arguments = ["deploy", "--template-file", str(template), "--stack-name", STACK_NAME]
     arguments += ["--s3-bucket", BUCKET_NAME, "--no-progressbar", "--no-confirm-changeset"]

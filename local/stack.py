@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import requests
 
@@ -64,8 +65,11 @@ class Progress:
         print(f"{self._clock() - self._start:6.1f} s  {text}", flush=True)
 
 
-def up(state: StateDirectory, progress: Progress) -> StackInfo:
+def up(state: StateDirectory, progress: Progress, template: Path | None = None) -> StackInfo:
     """Start the stack, or use the running one. On failure nothing is left running.
+
+    Args:
+        template: A built template to deploy; without one, build it for this machine's Python.
 
     Raises:
         StackError: with the reason.
@@ -75,7 +79,7 @@ def up(state: StateDirectory, progress: Progress) -> StackInfo:
             return _use_running(state, progress)
         _stop(state)
         try:
-            info = _start(state, progress)
+            info = _start(state, progress, template)
         except BaseException:
             _stop(state)
             raise
@@ -113,9 +117,9 @@ def is_up(state: StateDirectory) -> bool:
     return state.stack_file.exists() and all(Service(state, name).is_running() for name in SERVICES)
 
 
-def _start(state: StateDirectory, progress: Progress) -> StackInfo:
+def _start(state: StateDirectory, progress: Progress, template: Path | None) -> StackInfo:
     account = _new_account()
-    with _building(state) as build:
+    with _building(state, template) as build:
         started = [
             _start_server(state, "simulator", "local.simulator"),
             _start_server(state, "receiver", "local.webhook_receiver"),
@@ -125,9 +129,9 @@ def _start(state: StateDirectory, progress: Progress) -> StackInfo:
         servers = Servers(*map(_url_of, started))
         aws.wait_until_ready()
         progress("emulator, WeChat simulator, webhook receiver and demo page started")
-        build.wait()
+        built = build()
     progress("layer built")
-    deploy.deploy(state, aws, _parameters(account, servers.simulator))
+    deploy.deploy(state, aws, _parameters(account, servers.simulator), built)
     outputs = deploy.outputs(aws)
     progress(f"template deployed: {len(outputs)} outputs")
     grant_batches(aws, deploy.STACK_NAME)
@@ -140,10 +144,19 @@ def _start(state: StateDirectory, progress: Progress) -> StackInfo:
 
 
 @contextmanager
-def _building(state: StateDirectory) -> Iterator[deploy.Command]:
+def _building(state: StateDirectory, template: Path | None) -> Iterator[Callable[[], Path]]:
+    """Build meanwhile, unless `template` is built already. The callable waits for the template."""
+    if template is not None:
+        yield lambda: template
+        return
     build = deploy.start_build(state)
+
+    def built() -> Path:
+        build.wait()
+        return deploy.built_template(state)
+
     try:
-        yield build
+        yield built
     finally:
         build.abandon()
 

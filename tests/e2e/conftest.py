@@ -1,8 +1,10 @@
 """The deployed stack for end-to-end tests: brought up once per session, in a directory of its own.
 
 A stack that is up there already (`LOCAL_DIR=.local/test make up`) is used and left as it was.
+`E2E_DIR` names another directory.
 """
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +13,7 @@ from local import stack as local_stack
 from tools.stack.clients import ApiClient, ReceiverClient, SimulatorClient
 from tools.stack.state import StackInfo, StateDirectory
 
-TEST_DIRECTORY = ".local/test"
+TEST_DIRECTORY = os.environ.get("E2E_DIR", ".local/test")
 
 
 @pytest.fixture(scope="session")

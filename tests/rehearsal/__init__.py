@@ -1,0 +1,1 @@
+"""The built artefact in Lambda's own runtime: see `make rehearsal`."""
