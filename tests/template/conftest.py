@@ -17,7 +17,9 @@ class Template:
     def resources(self, type_name: str) -> dict[str, dict[str, Any]]:
         """Logical id → properties of all resources of a type."""
         found = self.document["Resources"].items()
-        return {name: body["Properties"] for name, body in found if body["Type"] == type_name}
+        return {
+            name: body.get("Properties", {}) for name, body in found if body["Type"] == type_name
+        }
 
     def alarms_of_row(self, name: str) -> dict[str, dict[str, Any]]:
         """The alarms that a row of the handbook is about: one, or with `…` all that end so."""
