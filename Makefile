@@ -76,6 +76,19 @@ test: lint $(READY) ## run everything: lint, unit, template and contract tests, 
 rehearsal: $(READY) ## run the built artefact in Lambda's own runtime, and the end-to-end tests through it (CPU=lambda, RUNTIME=oldest|newest)
 	@exec $(BIN)/python -m tests.rehearsal $(if $(CPU),--cpu $(CPU)) $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(ARGS),-- $(ARGS))
 
+MOTO := .venv-moto/bin
+MOTO_READY := .venv-moto/ready
+
+$(MOTO_READY): requirements-moto.txt
+	@echo "setting up .venv-moto (once, about a minute)"
+	@test -x $(MOTO)/python || $(PYTHON) -m venv .venv-moto
+	@$(MOTO)/python -m pip install -qq --disable-pip-version-check --requirement requirements-moto.txt
+	@touch $(MOTO_READY)
+
+.PHONY: contracts-moto
+contracts-moto: $(READY) $(MOTO_READY) ## the contract tests on another emulator, moto, and the template as far as moto can deploy it
+	@$(BIN)/python -m tests.rehearsal.on_moto $(MOTO)/python
+
 .PHONY: test-unit
 test-unit: $(READY) ## run the fast tests, without stack or emulator
 	@$(UNIT_TESTS)
@@ -169,5 +182,5 @@ build: $(READY) ## build what `sam deploy` needs (ARCHITECTURE=arm64|x86_64)
 clean: ## stop the stacks and delete everything they created
 	@test ! -e $(READY) || $(BIN)/python -m local.stack down
 	@test ! -e $(READY) || LOCAL_DIR=$(TEST_DIR) $(BIN)/python -m local.stack down
-	rm -rf .venv .venv-scan .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-scan .venv-moto .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

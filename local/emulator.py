@@ -72,7 +72,7 @@ def start(state: StateDirectory) -> Emulator:
     """Start MiniStack on a free port. It is ready when `wait_until_ready` returns."""
     emulator = Emulator(
         service=Service(state, "emulator"),
-        port=_find_free_port(),
+        port=find_free_port(),
         access_key_id="AKIA" + secrets.token_hex(8).upper(),
         secret_access_key=secrets.token_urlsafe(30),
     )
@@ -109,7 +109,8 @@ def plain_environment(environment: Mapping[str, str] = os.environ) -> dict[str, 
     return {**kept, "PATH": path, "NO_PROXY": "127.0.0.1,localhost", "PYTHONUNBUFFERED": "1"}
 
 
-def _find_free_port() -> int:
+def find_free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -145,18 +145,18 @@ def _start(state: StateDirectory, progress: Progress, template: Path | None) -> 
 
 @contextmanager
 def _building(state: StateDirectory, template: Path | None) -> Iterator[Callable[[], Path]]:
-    """Build meanwhile, unless `template` is built already. The callable waits for the template."""
+    """Start the build, unless `template` is given. The callable waits for the built template."""
     if template is not None:
         yield lambda: template
         return
     build = deploy.start_build(state)
 
-    def built() -> Path:
+    def wait_for_build() -> Path:
         build.wait()
         return deploy.built_template(state)
 
     try:
-        yield built
+        yield wait_for_build
     finally:
         build.abandon()
 
