@@ -36,7 +36,7 @@ SUITE = ["tests/e2e", "--deselect", "tests/e2e/test_chaos.py"]
 def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     state = StateDirectory(ROOT / STACK)
-    return local_stack.reporting(state, lambda _state: _rehearse(options, state))
+    return local_stack.run_command(state, lambda _state: _rehearse(options, state))
 
 
 def _parser() -> argparse.ArgumentParser:
