@@ -168,15 +168,24 @@ doctor: $(READY) ## check a stack, local or deployed (ARGS="--stack-name NAME --
 # The built template accepts only the layer's Architecture, so that CloudFormation refuses the other one
 # instead of failing at the first import.
 BUILT ?= .aws-sam/build
+BUILD_CACHE ?= .aws-sam/cache-$(ARCHITECTURE)
 .PHONY: build
 build: $(READY) ## build what `sam deploy` needs (ARCHITECTURE=arm64|x86_64)
 	@MAKEFLAGS= PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON="$(CURDIR)/$(BIN)/python" LAYER_ARCHITECTURE=$(ARCHITECTURE) \
 		AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} SAM_CLI_TELEMETRY=0 \
-		$(BIN)/sam build --cached --cache-dir .aws-sam/cache-$(ARCHITECTURE) --build-dir $(BUILT)
+		$(BIN)/sam build --cached --cache-dir $(BUILD_CACHE) --build-dir $(BUILT)
 	@$(BIN)/python -m tools.pin_architecture $(BUILT)/template.yaml $(ARCHITECTURE)
 	@find -L $(BUILT)/SharedLayer -name '*.pyc' | grep -q . \
 		|| echo "WARNING: python3.13 was not found, so the layer has no byte code and every cold start" \
 		"compiles it. To fix this, put python3.13 on PATH, rm -r .aws-sam, and build again."
+
+.PHONY: build-twice
+build-twice: $(READY) ## check that two builds of the same files are the same, byte for byte
+	@$(BIN)/python -m tests.rehearsal.build_twice
+
+.PHONY: lock
+lock: $(SCAN_READY) ## write the layer's locked requirements, with hashes, from its requirements.txt
+	@$(SCAN)/python -m tools.lock_layer
 
 .PHONY: clean
 clean: ## stop the stacks and delete everything they created

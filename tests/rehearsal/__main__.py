@@ -21,11 +21,10 @@ from pathlib import Path
 
 from local import stack as local_stack
 from local.deploy import HOST_ARCHITECTURE
-from local.emulator import plain_environment
 from tests.rehearsal import runtimes
+from tests.rehearsal.artefact import make_build
 from tests.rehearsal.fleet import Fleet
 from tests.rehearsal.place import Place
-from tools.stack.stack_error import StackError
 from tools.stack.state import ROOT, StateDirectory
 
 STACK = ".local/rehearsal"
@@ -67,7 +66,7 @@ def _rehearse(options: argparse.Namespace, state: StateDirectory) -> int:
     runtime = runtimes.install(
         options.runtime, place.interpreter.executable, state.directory("runtimes")
     )
-    template = _build(place, state) if place.is_lambdas_python else None
+    template = _build(state) if place.is_lambdas_python else None
     info = local_stack.up(state, local_stack.Progress(), template)
     fleet = None
     try:
@@ -91,22 +90,9 @@ def _rehearse(options: argparse.Namespace, state: StateDirectory) -> int:
     return int(status != 0 or any(record.failed for record in fleet.records.values()))
 
 
-def _build(place: Place, state: StateDirectory) -> Path:
-    """What `make build` builds; the byte code of its layer is compiled by the Python found."""
-    build = state.directory("build") / "artefact"
-    environment = plain_environment()
-    python = place.interpreter.executable.parent
-    environment["PATH"] = os.pathsep.join([environment["PATH"], str(python)])
-    command = ["make", "--no-print-directory", "build"]
-    command += [f"ARCHITECTURE={HOST_ARCHITECTURE}", f"BUILT={build.relative_to(ROOT)}"]
-    log = state.log("build")
-    with log.open("w") as output:
-        done = subprocess.run(
-            command, check=False, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-    if done.returncode:
-        raise StackError(f"make build failed, see {log}")
-    return build / "template.yaml"
+def _build(state: StateDirectory) -> Path:
+    folder = state.directory("build")
+    return make_build(HOST_ARCHITECTURE, folder, state.log("build"), folder / "layer-cache")
 
 
 def _run_suite(suite: Sequence[str]) -> int:
