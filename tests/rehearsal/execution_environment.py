@@ -40,7 +40,6 @@ class FunctionSettings:
     name: str
     handler: str
     memory_mb: int
-    timeout_seconds: int
     region: str
     variables: Mapping[str, str]
     """Its own variables, its credentials and the emulator's address."""

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import io
 import json
+import math
 import threading
 import time
 import uuid
@@ -165,7 +166,6 @@ class Fleet:
             name=name,
             handler=configuration["Handler"],
             memory_mb=int(configuration["MemorySize"]),
-            timeout_seconds=int(configuration["Timeout"]),
             region=self._stack.region,
             variables=variables,
         )
@@ -184,6 +184,7 @@ class Fleet:
             if failure is None:
                 record.inits.append(environment.init_seconds)
                 record.init_cpu.append(environment.cpu_seconds())
+                record.peak_mb = max(record.peak_mb, environment.peak_memory_mb())
             else:
                 record.outcomes[Outcome.INIT_ERROR] += 1
         if failure is not None:
@@ -277,8 +278,8 @@ class Fleet:
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         ]
         for name, record in sorted(self.records.items(), key=lambda item: by_name[item[0]]):
-            inits, cpu = record.inits or [0.0], record.init_cpu or [0.0]
-            durations = record.durations or [0.0]
+            inits, cpu = record.inits or [math.nan], record.init_cpu or [math.nan]
+            durations = record.durations or [math.nan]
             cells = [
                 by_name[name].removesuffix("Function"),
                 f"{record.memory_mb} MB",
@@ -293,8 +294,12 @@ class Fleet:
                 record.outcomes[Outcome.ERROR],
                 record.failed,
             ]
-            rows.append("| " + " | ".join(map(str, cells)) + " |")
-        return "\n".join(rows)
+            rows.append(
+                "| "
+                + " | ".join(map(str, cells)).replace("nan ms", "–").replace("nan s", "–")
+                + " |"
+            )
+        return "\n".join(rows).replace("nan ms", "–").replace("nan s", "–")
 
 
 def _function_names(stack: StackInfo) -> dict[str, str]:
