@@ -53,7 +53,7 @@ def test_a_subscriber_that_is_down_gets_everything_later_in_order(page: DemoPage
     expect(page.page.get_by_role("switch", name="The merchant’s system is down")).to_be_checked()
 
     page.say("one")
-    expect(page.last_trace).to_contain_text("answered 503, will try again")
+    expect(page.last_trace).to_contain_text("returned 503, will retry")
     page.say("two")
     expect(page.last_trace).to_contain_text("two")
     expect(page.shop_sees.locator(".bubble")).to_have_count(0)

@@ -59,7 +59,7 @@ def test_a_conversation_needs_no_mouse(page: DemoPage) -> None:
     keys.type("By keyboard")
     keys.press("Enter")
     expect(page.shop_sees).to_contain_text("By keyboard")
-    tab_to("Answer to the buyer")
+    tab_to("Reply to the buyer")
     outline = page.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
     keys.type("So do I")
@@ -87,7 +87,7 @@ def test_axe_finds_nothing_to_object_to(visit: Visit, visitor: dict[str, Any]) -
     page.contact("Qinghe")
     page.say("Readable?")
     expect(page.shop_sees).to_contain_text("Readable?")
-    page.turn("The line is cut after sending")
+    page.turn("The connection breaks after sending")
     expect(page.answer("Perhaps")).to_contain_text("Unknown")
 
     found = Axe().run(page.page)
