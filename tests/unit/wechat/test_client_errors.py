@@ -106,7 +106,6 @@ def test_a_refused_credential_is_a_configuration_fault_on_the_token_api() -> Non
         (operations.SEND, Retry.NEVER),
         (operations.SEND_AS_SUB_MERCHANT, Retry.NEVER),
         (operations.REGISTER, Retry.NEVER),
-        (operations.CLEAR_QUOTA, Retry.NEVER),
         (operations.FORCED_STABLE_TOKEN, Retry.NEVER),
         (operations.GET, Retry.BACKOFF),
         (operations.LIST, Retry.BACKOFF),

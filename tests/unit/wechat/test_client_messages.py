@@ -1,8 +1,6 @@
 """Messages as WeChat wants them, and the rules that are checked before a call."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from wechat_kf.wechat.errors import InvalidInputError
 from wechat_kf.wechat.messages import (
@@ -13,8 +11,6 @@ from wechat_kf.wechat.messages import (
     Message,
     MiniProgramPage,
     Text,
-    longer_than_advised,
-    split_text,
 )
 
 FAMILY = "👨‍👩‍👧"
@@ -127,13 +123,6 @@ def test_other_required_fields() -> None:
         MenuItem("", "x")
 
 
-def test_long_titles_are_pointed_out_and_not_refused() -> None:
-    link = Link("题" * 65, "说" * 129, "https://a.example", "https://a.example/1.png")
-
-    assert longer_than_advised(link) == ("title", "description")
-    assert longer_than_advised(Text("t" * 1000)) == ()
-
-
 @pytest.mark.parametrize(
     "message",
     [
@@ -145,70 +134,6 @@ def test_long_titles_are_pointed_out_and_not_refused() -> None:
 )
 def test_reprs_show_no_words(message: Message) -> None:
     assert "秘密" not in repr(message)
-
-
-# split_text
-
-
-SENDABLE = st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t")
-
-
-@given(st.text(alphabet=SENDABLE), st.integers(4, 40))
-def test_parts_fit_and_join_to_the_text(text: str, limit: int) -> None:
-    parts = split_text(text, limit)
-
-    assert "".join(parts) == text
-    assert all(0 < len(part.encode()) <= limit for part in parts)
-
-
-@given(
-    st.lists(st.sampled_from(["e\u0301", "👍🏽", FAMILY, "❤\ufe0f", "微", "a", " \u0301"])),
-    st.integers(20, 60),
-)
-def test_clusters_stay_whole(clusters: list[str], limit: int) -> None:
-    starts = {""}
-    whole = ""
-    for cluster in clusters:
-        whole += cluster
-        starts.add(whole)
-
-    done = ""
-    for part in split_text(whole, limit):
-        done += part
-        assert done in starts
-
-
-def test_short_text_stays_whole() -> None:
-    assert split_text("您好") == ["您好"]
-    assert split_text("") == []
-
-
-def test_parts_are_as_long_as_allowed_where_there_is_no_blank() -> None:
-    assert split_text("微" * 1000) == ["微" * 682, "微" * 318]
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("aaa bb cc\ndd e", ["aaa bb cc\n", "dd e"]),
-        ("aaaaaaaaa bbb", ["aaaaaaaaa ", "bbb"]),
-        ("aaaaaaaaa\n b cc", ["aaaaaaaaa\n", " b cc"]),
-        ("a bbbbbbbbbbbbb", ["a bbbbbbbbbb", "bbb"]),
-    ],
-    ids=["line break", "space", "line break before space", "blank too early"],
-)
-def test_a_cut_prefers_a_blank_near_the_end(text: str, parts: list[str]) -> None:
-    assert split_text(text, 12) == parts
-
-
-def test_a_cluster_longer_than_the_limit_is_cut_between_characters() -> None:
-    assert split_text(FAMILY, 8) == ["👨\u200d", "👩\u200d", "👧"]
-
-
-@pytest.mark.parametrize(("text", "limit"), [("abc", 3), ("\ud800", 2048)])
-def test_splitting_refuses_what_cannot_work(text: str, limit: int) -> None:
-    with pytest.raises(InvalidInputError):
-        split_text(text, limit)
 
 
 @pytest.mark.parametrize("character", ["\x00", "\x01", "\x0b", "\x1b", "\x1f"])

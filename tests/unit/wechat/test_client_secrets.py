@@ -25,8 +25,6 @@ from wechat_kf.wechat.errors import WeChatError
 from wechat_kf.wechat.messages import Link, Text
 from wechat_kf.wechat.tokens import (
     IssuedToken,
-    classic_token,
-    clear_quota_with_secret,
     stable_token,
 )
 from wechat_kf.wechat.transport import Call, HttpReply, Timeouts, Transport, Upload
@@ -63,14 +61,6 @@ DEEDS: dict[str, tuple[str, Deed]] = {
     "stable_token": (
         operations.STABLE_TOKEN.path,
         lambda t: stable_token(t, app_id="wx1", app_secret=SECRET),
-    ),
-    "classic_token": (
-        operations.CLASSIC_TOKEN.path,
-        lambda t: classic_token(t, app_id="wx1", app_secret=SECRET),
-    ),
-    "clear_quota": (
-        operations.CLEAR_QUOTA_WITH_SECRET.path,
-        lambda t: clear_quota_with_secret(t, app_id="wx1", app_secret=SECRET),
     ),
 }
 
@@ -138,18 +128,6 @@ def test_the_search_above_would_find_something(
 )
 def test_reprs_hide_secrets(thing: object) -> None:
     assert "PLANTED" not in repr(thing)
-
-
-def test_a_message_longer_than_advised_is_noted_without_its_words(
-    wechat: LoopbackWeChat, written: Callable[[], str]
-) -> None:
-    link = Link(WORDS * 20, WORDS, "https://a.example", "https://a.example/1.png")
-
-    _client(Transport([wechat.origin])).send("oOPENID", link)
-
-    noted = written()
-    assert "message longer than advised" in noted
-    assert WORDS not in noted
 
 
 def loaded_by(module: str) -> set[str]:

@@ -17,12 +17,7 @@ from wechat_kf.wechat.errors import (
     WeChatApiError,
 )
 from wechat_kf.wechat.messages import Text
-from wechat_kf.wechat.tokens import (
-    IssuedToken,
-    classic_token,
-    clear_quota_with_secret,
-    stable_token,
-)
+from wechat_kf.wechat.tokens import IssuedToken, stable_token
 from wechat_kf.wechat.transport import Transport
 
 SEND = "/cgi-bin/message/custom/send"
@@ -46,26 +41,6 @@ def test_stable_token(wechat: LoopbackWeChat, transport: Transport, force: bool)
         "secret": "S",
         "force_refresh": force,
     }
-
-
-def test_classic_token(wechat: LoopbackWeChat, transport: Transport) -> None:
-    issued = classic_token(transport, app_id="wx1", app_secret="S")
-
-    assert issued == IssuedToken("ISSUED-CLASSIC-TOKEN", 7200)
-    assert (wechat.last.method, wechat.last.path) == ("GET", "/cgi-bin/token")
-    assert wechat.last.query == {
-        "grant_type": "client_credential",
-        "appid": "wx1",
-        "secret": "S",
-    }
-
-
-def test_clear_quota_with_secret(wechat: LoopbackWeChat, transport: Transport) -> None:
-    clear_quota_with_secret(transport, app_id="wx1", app_secret="S")
-
-    assert wechat.last.path == "/cgi-bin/clear_quota/v2"
-    assert wechat.last.query == {}
-    assert wechat.last.json == {"appid": "wx1", "appsecret": "S"}
 
 
 def test_a_token_of_512_characters_and_more_is_kept_whole(

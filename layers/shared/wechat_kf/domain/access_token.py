@@ -80,7 +80,7 @@ class TokenStore(TokenReader, Protocol):
     """The shared row, as the refresher sees it."""
 
     def take_lease(self, owner: str, *, now: int, until: int) -> ForcedRefreshes | None:
-        """One conditional write; None when somebody else holds the lease."""
+        """Take the lease in one conditional write; None when another `owner` holds it."""
 
     def record_forced(self, forced: ForcedRefreshes, owner: str) -> bool:
         """Remember forced refreshes, if the lease is ours; else False."""

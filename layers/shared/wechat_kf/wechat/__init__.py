@@ -7,7 +7,7 @@ file imports none, so that receiving a push never loads the HTTP client.
 ===============  =================================================================================
 `client`         `WeChatClient`: every business call, typed
 `tokens`         the calls that take the AppSecret, and the `TokenSource` protocol
-`messages`       what can be sent to a customer, and `split_text`
+`messages`       what can be sent to a customer
 `naming`         rules for `account_name` and `nickname`
 `errors`         one tree of exceptions; `codes` is WeChat's table of error codes
 `transport`      `Transport`: hosts, timeouts, and what is known when a call fails

@@ -15,7 +15,6 @@ call may have had an effect) and `InvalidInputError` (refused here; no call was 
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,12 +23,11 @@ from typing import Any, Literal
 
 from wechat_kf.wechat import MAIN_ACCOUNT, diagnostics, media, operations, replies
 from wechat_kf.wechat.caller import Caller
-from wechat_kf.wechat.diagnostics import CallbackCheck, PastRequest, Quota
+from wechat_kf.wechat.diagnostics import CallbackCheck, Quota
 from wechat_kf.wechat.errors import InvalidInputError, WeChatApiError
 from wechat_kf.wechat.media import DownloadedMedia, UploadedMedia
-from wechat_kf.wechat.messages import Menu, Message, MiniProgramPage, longer_than_advised
+from wechat_kf.wechat.messages import Menu, Message, MiniProgramPage
 from wechat_kf.wechat.naming import validate_account_name, validate_nickname
-from wechat_kf.wechat.operations import Operation
 from wechat_kf.wechat.submerchants import MAX_PAGE, SubMerchant, read_sub_merchant
 from wechat_kf.wechat.tokens import TokenSource
 from wechat_kf.wechat.transport import Call, Transport
@@ -42,8 +40,6 @@ _SEND_PATHS = {
 }
 
 _PLAIN_NUMBER = re.compile(r"[1-9][0-9]{0,18}")
-
-_logger = logging.getLogger(__name__)
 
 
 class TypingCommand(StrEnum):
@@ -216,8 +212,8 @@ class WeChatClient:
         }
         if ai_generated:
             envelope["aimsgcontext"] = {"is_ai_msg": 1}
-        operation = operations.SEND if business_id == MAIN_ACCOUNT else self._send_operation
-        self._caller.json(Call(operation, document=envelope))
+        path = operations.SEND.path if business_id == MAIN_ACCOUNT else self._options.send_path
+        self._caller.json(Call(_SEND_PATHS[path], document=envelope))
 
     def typing(
         self,
@@ -272,50 +268,17 @@ class WeChatClient:
         call = Call(operations.QUOTA, document={"cgi_path": cgi_path})
         return diagnostics.read_quota(self._caller.json(call))
 
-    def clear_quota(self) -> None:
-        """Reset the daily quota of every API of the account; 10 times a month."""
-        self._caller.json(Call(operations.CLEAR_QUOTA, document={"appid": self._app_id}))
-
-    def rid(self, rid: str) -> PastRequest:
-        """Look up a request of the last 7 days by the `rid` of its reply."""
-        call = Call(operations.RID, document={"rid": _require("rid", rid)})
-        return diagnostics.read_past_request(self._caller.json(call))
-
     def callback_ips(self) -> tuple[str, ...]:
         """Return the addresses and ranges pushes come from; they change, so refresh daily."""
-        return self._addresses(operations.CALLBACK_IPS)
+        return diagnostics.read_addresses(self._caller.json(Call(operations.CALLBACK_IPS)))
 
-    def api_domain_ips(self) -> tuple[str, ...]:
-        """Return the addresses of WeChat's API hosts."""
-        return self._addresses(operations.API_DOMAIN_IPS)
-
-    def callback_check(self, action: str = "all", check_operator: str = "DEFAULT") -> CallbackCheck:
-        """Let WeChat test the network to our push URL.
-
-        `action` is `all`, `dns` or `ping`; `check_operator` the network to test from:
-        `DEFAULT`, `CHINANET`, `UNICOM` or `CAP`.
-        """
-        if action not in diagnostics.CHECK_ACTIONS:
-            raise InvalidInputError("action", f"must be one of {diagnostics.CHECK_ACTIONS}")
-        if check_operator not in diagnostics.CHECK_OPERATORS:
-            raise InvalidInputError(
-                "check_operator", f"must be one of {diagnostics.CHECK_OPERATORS}"
-            )
-        document = {"action": action, "check_operator": check_operator}
+    def callback_check(self) -> CallbackCheck:
+        """Let WeChat test the network to our push URL: DNS and ping, from its default network."""
+        document = {"action": "all", "check_operator": "DEFAULT"}
         call = Call(operations.CALLBACK_CHECK, document=document)
         return diagnostics.read_callback_check(self._caller.json(call))
 
-    def _addresses(self, operation: Operation) -> tuple[str, ...]:
-        return diagnostics.read_addresses(self._caller.json(Call(operation)), operation)
-
-    @property
-    def _send_operation(self) -> Operation:
-        return _SEND_PATHS[self._options.send_path]
-
     def _prepare(self, message: Message) -> Message:
-        too_long = longer_than_advised(message)
-        if too_long:
-            _logger.warning("message longer than advised", extra={"fields": too_long})
         if isinstance(message, Menu) and not self._options.allow_menu:
             raise InvalidInputError("message", "must not be a menu: allow_menu is off")
         if (

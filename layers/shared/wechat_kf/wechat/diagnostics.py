@@ -1,22 +1,15 @@
-"""Quotas, past requests and the network as WeChat reports them.
+"""Quotas and the network as WeChat reports them.
 
 Source: docs/wechat-api.md, section 11.2.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from wechat_kf.wechat import operations, replies
-from wechat_kf.wechat.operations import Operation
-
-CHECK_ACTIONS = ("all", "dns", "ping")
-CHECK_OPERATORS = ("DEFAULT", "CHINANET", "UNICOM", "CAP")
-
-_TOKEN_IN_URL = re.compile(r"(access_token=)[^&#\s]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +28,6 @@ class Quota:
     used: int
     remain: int
     rate_limit: RateLimit | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PastRequest:
-    """What WeChat remembers of a request, looked up by its rid.
-
-    The access token is cut out of the URL. The bodies may hold customers' words: do not log them.
-    """
-
-    invoke_time: int
-    cost_in_ms: int
-    client_ip: str
-    request_url: str = field(repr=False)
-    request_body: str = field(repr=False)
-    response_body: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +67,6 @@ def read_quota(document: Mapping[str, Any]) -> Quota:
     )
 
 
-def read_past_request(document: Mapping[str, Any]) -> PastRequest:
-    operation = operations.RID
-    request = replies.require_object(document, "request", operation)
-    return PastRequest(
-        invoke_time=replies.require_integer(request, "invoke_time", operation),
-        cost_in_ms=replies.require_integer(request, "cost_in_ms", operation),
-        client_ip=_read_text(request, "client_ip"),
-        request_url=_TOKEN_IN_URL.sub(r"\1***", _read_text(request, "request_url")),
-        request_body=_read_text(request, "request_body"),
-        response_body=_read_text(request, "response_body"),
-    )
-
-
 def read_callback_check(document: Mapping[str, Any]) -> CallbackCheck:
     operation = operations.CALLBACK_CHECK
     return CallbackCheck(
@@ -121,12 +86,12 @@ def read_callback_check(document: Mapping[str, Any]) -> CallbackCheck:
     )
 
 
-def read_addresses(document: Mapping[str, Any], operation: Operation) -> tuple[str, ...]:
+def read_addresses(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Return `ip_list`: single addresses or ranges; the docs' table calls the array a string."""
     found = document.get("ip_list") or []
     entries = [found] if isinstance(found, str) else found
     if not isinstance(entries, list):
-        raise replies.malformed(operation, "ip_list")
+        raise replies.malformed(operations.CALLBACK_IPS, "ip_list")
     return tuple(str(entry) for entry in entries)
 
 

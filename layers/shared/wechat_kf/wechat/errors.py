@@ -112,8 +112,8 @@ class MalformedReplyError(WeChatError):
 class WeChatApiError(WeChatError):
     """WeChat answered with an `errcode`.
 
-    `meaning` explains the code; `rid` is what WeChat's support asks for, and
-    `WeChatClient.rid` looks up. WeChat's own text is not kept: it may repeat what was sent.
+    `meaning` explains the code; `rid` is what WeChat's support asks for. WeChat's own text is not
+    kept: it may repeat what was sent.
     """
 
     def __init__(self, operation: Operation, errcode: int, errmsg: str = "") -> None:

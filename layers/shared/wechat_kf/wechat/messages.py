@@ -8,8 +8,6 @@ Source: docs/wechat-api.md, sections 4.3 to 4.5.
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,15 +17,12 @@ from wechat_kf.wechat.errors import InvalidInputError
 MAX_TEXT_BYTES = 2048
 """UTF-8 bytes in one text; found by testers, not documented, and bytes are the safe reading."""
 
-ADVISED_TITLE_CHARACTERS = 64
-ADVISED_DESCRIPTION_CHARACTERS = 128
-
 
 @dataclass(frozen=True, slots=True)
 class Text:
     """Plain text of 1 to 2048 UTF-8 bytes; `<a href=…>` in it becomes a link.
 
-    Escape `<` in text that comes from third parties. Longer text: see `split_text`.
+    Escape `<` in text that comes from third parties.
     """
 
     content: str = field(repr=False)
@@ -150,74 +145,6 @@ class Menu:
 
 
 Message = Text | Image | Link | MiniProgramPage | Menu
-
-
-def longer_than_advised(message: Message) -> tuple[str, ...]:
-    """Name the fields that are longer than is known to be shown well; WeChat may accept them."""
-    advised = {
-        "title": ADVISED_TITLE_CHARACTERS,
-        "description": ADVISED_DESCRIPTION_CHARACTERS,
-    }
-    return tuple(name for name, most in advised.items() if len(getattr(message, name, "")) > most)
-
-
-def split_text(text: str, limit: int = MAX_TEXT_BYTES) -> list[str]:
-    """Split `text` into parts of at most `limit` UTF-8 bytes; joined, they are `text` again.
-
-    Never cuts inside a character, nor between a character and the marks or joiners that belong
-    to it, unless one such cluster alone exceeds the limit. Cuts after a line break or a space
-    where there is one in the last quarter of a part. Each part is one message of the customer's
-    send allowance. A link that spans a cut is broken.
-    Raises `InvalidInputError` for a limit below 4 bytes or text that is not valid Unicode.
-    """
-    if limit < 4:
-        raise InvalidInputError("limit", "must be at least 4, the bytes of the longest character")
-    encode_utf8("text", text)
-    return list(_parts(text, limit))
-
-
-def _parts(text: str, limit: int) -> Iterator[str]:
-    start = 0
-    while start < len(text):
-        end = _furthest(text, start, limit)
-        if end < len(text):
-            end = _after_blank(text, start, end) or _between_clusters(text, start, end) or end
-        yield text[start:end]
-        start = end
-
-
-def _furthest(text: str, start: int, limit: int) -> int:
-    """Return the end of the longest part from `start` that fits into `limit` bytes."""
-    head = text[start : start + limit].encode()[:limit]  # a character is at least one byte
-    return start + len(head.decode(errors="ignore"))
-
-
-def _after_blank(text: str, start: int, end: int) -> int | None:
-    earliest = start + (end - start) * 3 // 4
-    for blank in ("\n", " "):
-        found = text.rfind(blank, earliest, end)
-        # A mark may follow a space and belong to it.
-        if found >= 0 and _is_boundary(text, found + 1):
-            return found + 1
-    return None
-
-
-def _between_clusters(text: str, start: int, end: int) -> int | None:
-    while end > start and not _is_boundary(text, end):
-        end -= 1
-    return end if end > start else None
-
-
-def _is_boundary(text: str, index: int) -> bool:
-    before, after = text[index - 1], text[index]
-    if _ZERO_WIDTH_JOINER in (before, after):
-        return False
-    return unicodedata.category(after) not in _MARKS and after not in _SKIN_TONES
-
-
-_ZERO_WIDTH_JOINER = "\u200d"
-_MARKS = ("Mn", "Mc", "Me")  # accents, vowel signs, variation selectors, keycaps
-_SKIN_TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 
 
 def _require(value: str, name: str) -> None:

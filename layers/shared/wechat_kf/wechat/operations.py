@@ -38,14 +38,7 @@ STABLE_TOKEN = Operation("stable_token", "POST", "/cgi-bin/stable_token", takes_
 FORCED_STABLE_TOKEN = Operation(
     "stable_token", "POST", "/cgi-bin/stable_token", repeatable=False, takes_token=False
 )
-CLASSIC_TOKEN = Operation("token", "GET", "/cgi-bin/token", takes_token=False)
 
 QUOTA = Operation("quota", "POST", "/cgi-bin/openapi/quota/get")
-CLEAR_QUOTA = Operation("clear_quota", "POST", "/cgi-bin/clear_quota", repeatable=False)
-CLEAR_QUOTA_WITH_SECRET = Operation(
-    "clear_quota", "POST", "/cgi-bin/clear_quota/v2", repeatable=False, takes_token=False
-)
-RID = Operation("rid", "POST", "/cgi-bin/openapi/rid/get")
 CALLBACK_IPS = Operation("callback_ips", "GET", "/cgi-bin/getcallbackip")
-API_DOMAIN_IPS = Operation("api_domain_ips", "GET", "/cgi-bin/get_api_domain_ip")
 CALLBACK_CHECK = Operation("callback_check", "POST", "/cgi-bin/callback/check")

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from wechat_kf.wechat import operations, replies
-from wechat_kf.wechat.operations import Operation
 from wechat_kf.wechat.transport import Call, Transport
 
 
@@ -55,34 +54,8 @@ def stable_token(
         "secret": app_secret,
         "force_refresh": force_refresh,
     }
-    return _issue(transport, Call(operation, document=document))
-
-
-def classic_token(transport: Transport, *, app_id: str, app_secret: str) -> IssuedToken:
-    """Return a new classic token; the previous classic one dies about 5 minutes later.
-
-    Prefer `stable_token`: two callers of this one take the token away from each other.
-    Raises as `stable_token` does.
-    """
-    query = {"grant_type": "client_credential", "appid": app_id, "secret": app_secret}
-    return _issue(transport, Call(operations.CLASSIC_TOKEN, query=query))
-
-
-def clear_quota_with_secret(transport: Transport, *, app_id: str, app_secret: str) -> None:
-    """Reset the daily quota of every API of the account; 10 times a month.
-
-    The way out when the quota of the token API itself is used up.
-    Raises `WeChatApiError`, `TransportError`, `MalformedReplyError`.
-    """
-    operation = operations.CLEAR_QUOTA_WITH_SECRET
-    call = Call(operation, document={"appid": app_id, "appsecret": app_secret})
-    replies.require_success(transport.send(call), operation)
-
-
-def _issue(transport: Transport, call: Call) -> IssuedToken:
-    operation: Operation = call.operation
-    document = replies.require_success(transport.send(call), operation)
+    answer = replies.require_success(transport.send(Call(operation, document=document)), operation)
     return IssuedToken(
-        access_token=replies.require_text(document, "access_token", operation),
-        expires_in=replies.require_integer(document, "expires_in", operation),
+        access_token=replies.require_text(answer, "access_token", operation),
+        expires_in=replies.require_integer(answer, "expires_in", operation),
     )

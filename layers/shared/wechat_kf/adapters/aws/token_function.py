@@ -20,10 +20,6 @@ class TokenFunction:
         self._function_name = function_name
 
     def refresh(self, refused: str | None) -> None:
-        """Make sure the row holds a usable token other than the one of fingerprint `refused`.
-
-        Raises UnavailableError.
-        """
         with as_unavailable("Lambda"):
             answer = self._client.invoke(
                 FunctionName=self._function_name,

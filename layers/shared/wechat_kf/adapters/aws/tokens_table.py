@@ -19,18 +19,14 @@ class TokensTable:
         self._key = {"app_id": app_id}
 
     def read(self) -> AccessToken | None:
-        """The token as of now, usable or not."""
         row = self._table.get(self._key)
         if row is None or "access_token" not in row:
             return None
         return AccessToken(row["access_token"], row["requested_at"], row["expires_at"])
 
     def take_lease(self, owner: str, *, now: int, until: int) -> ForcedRefreshes | None:
-        """One conditional write; None when somebody else holds the lease.
-
-        `owner` must be unique per refresher: taking our own lease again succeeds, so that a retry
-        of a write whose answer was lost does not lock us out.
-        """
+        # Taking our own lease again succeeds: the answer to our own write may have been lost, and
+        # botocore wrote again.
         try:
             row = self._table.update(
                 self._key,
@@ -48,14 +44,12 @@ class TokensTable:
         )
 
     def record_forced(self, forced: ForcedRefreshes, owner: str) -> bool:
-        """Remember forced refreshes, if the lease is ours; else False."""
         return self._update_leased(
             "SET #forced_day = :day, #forced_count = :count, #forced_at = :at",
             {":day": forced.day, ":count": forced.count, ":at": forced.at, ":me": owner},
         )
 
     def write(self, token: AccessToken, owner: str) -> bool:
-        """Write the token if it is newer and the lease is ours, and end the lease; else False."""
         return self._update_leased(
             "SET #access_token = :token, #requested_at = :requested, #expires_at = :expires"
             " REMOVE #lease_owner, #lease_until",
@@ -69,13 +63,11 @@ class TokensTable:
         )
 
     def drop_lease(self, owner: str) -> None:
-        """End our lease without a token; another's stays."""
         self._update_leased("REMOVE #lease_owner, #lease_until", {":me": owner})
 
     def _update_leased(
         self, change: str, values: Mapping[str, Value], condition: str = _OURS
     ) -> bool:
-        """Change the row if `condition` holds; else False."""
         try:
             self._table.update(self._key, change, values, condition=condition)
         except ConditionFailedError:

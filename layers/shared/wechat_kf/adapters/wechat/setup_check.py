@@ -5,6 +5,7 @@ Runs in the token function, the one place that knows the AppSecret: no caller ne
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,12 +22,6 @@ class NetworkChecker(Protocol):
     def callback_check(self) -> CallbackCheck: ...
 
 
-class NetworkCheckers(Protocol):
-    """Makes a checker that calls with the tokens of `tokens`."""
-
-    def __call__(self, tokens: TokenSource) -> NetworkChecker: ...
-
-
 @dataclass(frozen=True, slots=True)
 class SingleToken:
     """Implements `TokenSource` for a token that was issued a moment ago: there is no other."""
@@ -40,7 +35,9 @@ class SingleToken:
         return token
 
 
-def check_setup(issuer: TokenIssuer, checker_for: NetworkCheckers) -> dict[str, Any]:
+def check_setup(
+    issuer: TokenIssuer, checker_for: Callable[[TokenSource], NetworkChecker]
+) -> dict[str, Any]:
     """What WeChat sees of our push URL, as JSON without secrets.
 
     Asks for a token even though a good one is held: that is what proves the AppSecret and the IP
