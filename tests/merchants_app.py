@@ -38,4 +38,8 @@ class MerchantsApp:
 
     def call(self, method: str, path: str, body: Any = None, **event: Any) -> dict[str, Any]:
         """API Gateway's answer; `event` as in `http_event`."""
-        return self._app.resolve(http_event(method, path, body, **event), NO_CONTEXT)
+        return self.resolve(http_event(method, path, body, **event))
+
+    def resolve(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The answer to an event of API Gateway's."""
+        return self._app.resolve(event, NO_CONTEXT)

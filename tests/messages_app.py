@@ -115,4 +115,8 @@ class MessagesApp:
         request = http_event(method, path, body, **event)
         if raw is not None:
             request.update(body=raw, isBase64Encoded=True)
-        return self._app.resolve(request, NO_CONTEXT)
+        return self.resolve(request)
+
+    def resolve(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The answer to an event of API Gateway's."""
+        return self._app.resolve(event, NO_CONTEXT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -15,6 +14,8 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from wechat_kf.api import problems
 from wechat_kf.api.dependencies import Provided
+from wechat_kf.api.gateway_path import to_own_path
+from wechat_kf.api.json_bodies import read_json, write_json
 from wechat_kf.errors import AppError, InvalidRequestError
 from wechat_kf.observability import logger
 from wechat_kf.wechat.errors import WeChatError
@@ -23,23 +24,23 @@ _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 class JsonResolver(APIGatewayHttpResolver):
-    """Refuses forms: Powertools would read their fields as if they were JSON."""
+    """Finds the API's own path in the event, and refuses forms.
+
+    Powertools would read the fields of a form as if they were JSON.
+    """
 
     def resolve(self, event: dict[str, Any], context: Any) -> dict[str, Any]:  # type: ignore[override]
+        try:
+            prefix, own_event = to_own_path(event)
+        except problems.NoSuchRouteError as error:
+            return problems.as_event(problems.of_app_error(error))
         kind = event.get("headers", {}).get("content-type", "").strip().lower()
         if kind.startswith(_FORMS):
             return problems.as_event(_not_json())
-        return super().resolve(event, context)
-
-
-def _read_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        raise
-    except ValueError:
-        # Python refuses to parse a number of thousands of digits: the caller's fault as well.
-        raise json.JSONDecodeError("number too long", "", 0) from None
+        response: dict[str, Any] = super().resolve(own_event, context)
+        if "Location" in response["headers"]:
+            response["headers"]["Location"] = prefix + response["headers"]["Location"]
+        return response
 
 
 def _not_json() -> Response[str]:
@@ -65,7 +66,9 @@ def create_app(
 
     `provided` holds what the routes need (`dependencies.needs`), by its type.
     """
-    app = JsonResolver(enable_validation=True, json_body_deserializer=_read_json)
+    app = JsonResolver(
+        enable_validation=True, serializer=write_json, json_body_deserializer=read_json
+    )
     for module in modules:
         app.include_router(module.router)
     for kind, instance in (provided or {}).items():

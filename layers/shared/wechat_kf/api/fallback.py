@@ -20,17 +20,16 @@ from wechat_kf.api.route_table import ROUTES
 from wechat_kf.errors import AppError
 
 
-def answer_unmatched(event: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Answer a request that matches no route, or return None for one that does.
+def answer_unmatched(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer a request that API Gateway found no route for: never by one of the routes.
 
-    `event` is API Gateway's, payload format 2.0.
+    `event` is API Gateway's, payload format 2.0. A caller confined to one merchant's paths must not
+    reach a route by a path that the gateway reads otherwise, such as one with a slash at its end.
     """
     request = event["requestContext"]["http"]
     methods = methods_of(event["rawPath"])
-    if methods is None:
+    if methods is None or request["method"] in methods:
         return _answer(NoSuchRouteError("this API has no such path"), {})
-    if request["method"] in methods:
-        return None
     allowed = ", ".join(methods)
     refusal = MethodNotAllowedError(f"this path takes {allowed} only")
     return _answer(refusal, {"Allow": allowed})

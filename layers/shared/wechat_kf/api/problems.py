@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
+from wechat_kf.api.json_bodies import write_json
 from wechat_kf.api.retry_hints import HINTS
 from wechat_kf.errors import AppError, InvalidRequestError, NotFoundError, UnavailableError
 from wechat_kf.wechat.errors import InvalidInputError, WeChatApiError, WeChatError
@@ -65,7 +65,7 @@ def problem(status: int, code: str, detail: str, **members: Any) -> Response[str
     return Response(
         status_code=status,
         content_type=PROBLEM_JSON,
-        body=json.dumps(document, ensure_ascii=False),
+        body=write_json(document),
         headers={"Retry-After": "60"} if status == HTTPStatus.TOO_MANY_REQUESTS else {},
     )
 
