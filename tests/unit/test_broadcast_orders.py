@@ -57,10 +57,10 @@ def test_anything_else_is_refused(body: Any) -> None:
     [
         ({"business_id": "042"}, "business_id: string_pattern_mismatch"),
         ({"openids": []}, "openids: too_short"),
-        ({"message": {"type": "text"}}, "message.text.text: missing"),
-        ({"message": {"type": "王小姐"}}, "message: union_tag_invalid"),
+        ({"message": {"type": "text"}}, "message.text: missing"),
+        ({"message": {"type": "王小姐"}}, "message.type: union_tag_invalid"),
         ({"王小姐 13800000000\x01": 1}, "document: extra_forbidden"),
-        ({"message": {"type": "text", "text": "x", "王小姐": 1}}, "message.text: extra_forbidden"),
+        ({"message": {"type": "text", "text": "x", "王小姐": 1}}, "message: extra_forbidden"),
     ],
 )
 def test_a_refusal_names_the_field_and_the_rule_and_not_what_was_written(

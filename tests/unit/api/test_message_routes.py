@@ -123,6 +123,19 @@ LINK = {
     "url": "https://x",
     "thumb_url": "https://y",
 }
+PAGE = {
+    "type": "mini_program_page",
+    "title": "t",
+    "page_path": "pages/item/item?id=1",
+    "thumb_media_id": "m",
+}
+TWENTY_LONG_CHOICES = [{"id": str(number), "content": "满" * 1024} for number in range(20)]
+
+
+def menu_of(*items: dict[str, str]) -> dict[str, Any]:
+    return {"type": "menu", "head": "满" * 1024, "items": list(items), "tail": "满" * 1024}
+
+
 MENU = {"type": "menu", "head": "满意吗？", "items": [{"id": "1", "content": "满意"}], "tail": ""}
 
 
@@ -153,14 +166,25 @@ def test_ai_generated_is_stored(app: MessagesApp) -> None:
         ({"openid": "buyer"}, "message"),
         ({"openid": "bu yer", "message": TEXT}, "openid"),
         ({"openid": "", "message": TEXT}, "openid"),
-        ({**BODY, "message": {"type": "voice", "media_id": "m"}}, "message"),
-        ({**BODY, "message": {"type": "text"}}, "message.text.text"),
+        ({**BODY, "message": {"type": "voice", "media_id": "m"}}, "message.type"),
+        ({**BODY, "message": {}}, "message.type"),
+        ({**BODY, "message": {"text": "您好"}}, "message.type"),
+        ({**BODY, "message": "您好"}, "message"),
+        ({**BODY, "message": {"type": "text"}}, "message.text"),
         ({**BODY, "message": {"type": "text", "text": ""}}, "message.text"),
         ({**BODY, "message": {"type": "text", "text": "苹" * 683}}, "message.text"),
-        ({**BODY, "message": {"type": "text", "text": "a" * 2049}}, "message.text.text"),
-        ({**BODY, "message": {**TEXT, "colour": "red"}}, "message.text.colour"),
-        ({**BODY, "message": {"type": "image", "media_id": ""}}, "message.image.media_id"),
-        ({**BODY, "message": {**LINK, "url": ""}}, "message.link.url"),
+        ({**BODY, "message": {"type": "text", "text": "a" * 2049}}, "message.text"),
+        ({**BODY, "message": {**TEXT, "colour": "red"}}, "message.colour"),
+        ({**BODY, "message": {"type": "image", "media_id": ""}}, "message.media_id"),
+        ({**BODY, "message": {**LINK, "url": ""}}, "message.url"),
+        ({**BODY, "message": {**LINK, "title": "a\x01"}}, "message.title"),
+        ({**BODY, "message": {**TEXT, "text": "\ud800"}}, "message.text"),
+        ({**BODY, "message": {**PAGE, "app_id": "wx\x01"}}, "message.app_id"),
+        ({**BODY, "message": {**PAGE, "app_id": "x" * 450_000}}, "message.app_id"),
+        ({**BODY, "message": {"type": "menu", "items": []}}, "message.items"),
+        ({**BODY, "message": menu_of({"id": "1"})}, "message.items.0.content"),
+        ({**BODY, "message": menu_of({"id": "\x01", "content": "c"})}, "message.items.0.id"),
+        ({**BODY, "message": menu_of(*TWENTY_LONG_CHOICES)}, "message"),
         ({**BODY, "delivery": "exactly_once"}, "delivery"),
         ({**BODY, "priority": 1}, "priority"),
     ],

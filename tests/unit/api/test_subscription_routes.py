@@ -111,8 +111,11 @@ def test_other_targets_have_no_secret(call: Call, target: Any, shown: Any) -> No
     ("body", "field"),
     [
         ({}, "target"),
-        ({"target": {}}, "target"),
-        ({"target": {"type": "pigeon"}}, "target"),
+        ({"target": {}}, "target.type"),
+        ({"target": {"type": "pigeon"}}, "target.type"),
+        ({"target": {"type": "webhook"}}, "target.url"),
+        ({"target": {"type": "event_bus", "url": "x"}}, "target.url"),
+        ({"target": {"type": "webhook", "url": "h" * 2049}}, "target.url"),
         ({"target": {"type": "webhook", "url": "http://shop.example.com/"}}, "target.url"),
         ({"target": {"type": "webhook", "url": "https://127.0.0.1/"}}, "target.url"),
         ({"target": {"type": "webhook", "url": "https://localhost/"}}, "target.url"),

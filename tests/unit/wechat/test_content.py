@@ -46,7 +46,12 @@ def test_other_contents_are_refused(content: dict[str, Any]) -> None:
         ({"type": "text", "text": "x" * 2049}, "text"),
         ({"type": "menu", "head": "\ud800", "items": [{"id": "1", "content": "c"}]}, "head"),
         ({"type": "menu", "tail": "\ud800", "items": [{"id": "1", "content": "c"}]}, "tail"),
-        ({"type": "menu", "items": [{"id": "", "content": "c"}]}, "id"),
+        ({"type": "menu", "items": [{"id": "", "content": "c"}]}, "items.0.id"),
+        (
+            {"type": "menu", "items": [{"id": "1", "content": "c"}, {"id": "2", "content": ""}]},
+            "items.1.content",
+        ),
+        ({"type": "link", "title": "", "description": "d", "url": "u", "thumb_url": "t"}, "title"),
     ],
 )
 def test_a_fault_names_the_field_as_the_data_does(content: dict[str, Any], field: str) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from wechat_kf.api.field_names import field_name
 from wechat_kf.api.message_models import (
     Content,
     Delivery,
@@ -73,10 +74,10 @@ def describe_broken_rule(error: ValidationError) -> str:
 
     An unknown member is the producer's word: it is not named.
     """
-    first = error.errors(include_input=False, include_context=False, include_url=False)[0]
+    first = error.errors(include_input=False, include_url=False)[0]
     unknown = first["type"] == "extra_forbidden"
-    field = first["loc"][:-1] if unknown else first["loc"]
-    return f"{'.'.join(map(str, field)) or 'document'}: {first['type']}"
+    field = field_name(first, first["loc"][:-1] if unknown else first["loc"])
+    return f"{field or 'document'}: {first['type']}"
 
 
 class BroadcastProgress(BaseModel):

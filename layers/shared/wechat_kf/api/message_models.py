@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from wechat_kf.api.field_names import rule_error
 from wechat_kf.api.validators import Instant
 from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.messages.attempt import ABANDONED
@@ -39,7 +40,15 @@ MediaId = Annotated[
     StringConstraints(min_length=1, max_length=256, pattern=r"^[\x21-\x7e]+$"),
     Field(description="from `POST /media`, at most 3 days old"),
 ]
+AppId = Annotated[
+    str, StringConstraints(pattern=r"^wx[0-9a-z]{16}$"), Field(examples=["wx1234567890abcdef"])
+]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
+MAX_CONTENT_BYTES = 65_536
+"""Of JSON in UTF-8. Escaped it is up to three times as long; with the 1 000 recipients of a
+broadcast, 128 characters each, it still fits into an item of a table (400 KB)."""
 
 
 class _Content(BaseModel):
@@ -54,7 +63,9 @@ class _Content(BaseModel):
         try:
             message_from(self.model_dump(exclude_none=True))
         except InvalidInputError as error:
-            raise ValueError(f"{error.field} {error.rule}") from None
+            raise rule_error(error) from None
+        if len(self.model_dump_json().encode()) > MAX_CONTENT_BYTES:
+            raise ValueError(f"must be at most {MAX_CONTENT_BYTES} bytes of JSON")
         return self
 
 
@@ -114,7 +125,7 @@ class MiniProgramPageContent(_Content):
         description="as in app.json; may have a query", examples=["pages/item/item?id=1"]
     )
     thumb_media_id: MediaId
-    app_id: str | None = Field(None, description="this Mini Program when left out")
+    app_id: AppId | None = Field(None, description="this Mini Program when left out")
 
 
 class MenuChoice(BaseModel):

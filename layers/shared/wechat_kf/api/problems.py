@@ -7,6 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
+from wechat_kf.api.field_names import field_name
 from wechat_kf.api.json_bodies import write_json
 from wechat_kf.api.retry_hints import HINTS
 from wechat_kf.errors import AppError, InvalidRequestError, NotFoundError, UnavailableError
@@ -110,10 +111,10 @@ def of_validation(errors: list[dict[str, Any]]) -> Response[str]:
 
 def _field(error: dict[str, Any]) -> str:
     # The first part says where the value stood (body, query, path); callers know fields by name.
-    where, *path = [str(part) for part in error.get("loc", ())] or ["body"]
+    where, *path = error.get("loc", ()) or ["body"]
     if error.get("type") == "json_invalid":  # what follows is a position in the text
-        return where
-    return ".".join(path) if path else where
+        return str(where)
+    return field_name(error, path) or str(where)
 
 
 def _rule(error: dict[str, Any]) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from wechat_kf.wechat.errors import InvalidInputError
 from wechat_kf.wechat.messages import Image, Link, Menu, MenuItem, Message, MiniProgramPage, Text
-
-_FIELD_NAMES = {"content": "text", "head_content": "head", "tail_content": "tail", "item_id": "id"}
 
 
 def message_from(content: Mapping[str, Any]) -> Message:
@@ -21,15 +20,38 @@ def message_from(content: Mapping[str, Any]) -> Message:
     build = _BUILDERS.get(content.get("type", ""))
     if build is None:
         raise InvalidInputError("type", f"must be one of {', '.join(_BUILDERS)}")
+    return build(content)
+
+
+def _text(content: Mapping[str, Any]) -> Text:
+    with _naming({"content": "text"}):
+        return Text(content["text"])
+
+
+def _menu(content: Mapping[str, Any]) -> Menu:
+    items = []
+    for index, item in enumerate(content["items"]):
+        with _naming({"item_id": f"items.{index}.id", "content": f"items.{index}.content"}):
+            items.append(MenuItem(item["id"], item["content"]))
+    with _naming({"head_content": "head", "tail_content": "tail"}):
+        return Menu(
+            items=tuple(items),
+            head_content=content.get("head", ""),
+            tail_content=content.get("tail", ""),
+        )
+
+
+@contextmanager
+def _naming(names: Mapping[str, str]) -> Iterator[None]:
+    """Let an error name its field as the content does."""
     try:
-        return build(content)
+        yield
     except InvalidInputError as error:
-        field = _FIELD_NAMES.get(error.field, error.field)
-        raise InvalidInputError(field, error.rule) from None
+        raise InvalidInputError(names.get(error.field, error.field), error.rule) from None
 
 
 _BUILDERS: dict[str, Callable[[Mapping[str, Any]], Message]] = {
-    "text": lambda content: Text(content["text"]),
+    "text": _text,
     "image": lambda content: Image(content["media_id"]),
     "link": lambda content: Link(
         title=content["title"],
@@ -43,9 +65,5 @@ _BUILDERS: dict[str, Callable[[Mapping[str, Any]], Message]] = {
         thumb_media_id=content["thumb_media_id"],
         app_id=content.get("app_id"),
     ),
-    "menu": lambda content: Menu(
-        items=tuple(MenuItem(item["id"], item["content"]) for item in content["items"]),
-        head_content=content.get("head", ""),
-        tail_content=content.get("tail", ""),
-    ),
+    "menu": _menu,
 }
