@@ -66,6 +66,12 @@ class UnavailableError(AppError):
     transient = True
 
 
+class UnexpectedError(AppError):
+    """An unexpected error in this service; it has been logged."""
+
+    code = "internal_error"
+
+
 class RetryLater(Exception):  # noqa: N818 - it names an outcome, not an error
     """The queue should hand this message, and those behind it, out again after `delay_ms`."""
 

@@ -16,7 +16,7 @@ from wechat_kf.api import problems
 from wechat_kf.api.dependencies import Provided
 from wechat_kf.api.gateway_path import to_own_path
 from wechat_kf.api.json_bodies import read_json, write_json
-from wechat_kf.errors import AppError, InvalidRequestError
+from wechat_kf.errors import AppError, InvalidRequestError, UnexpectedError
 from wechat_kf.observability import logger
 from wechat_kf.wechat.errors import WeChatError
 
@@ -46,6 +46,15 @@ class JsonResolver(APIGatewayHttpResolver):
 def _not_json() -> Response[str]:
     return problems.of_app_error(
         problems.UnsupportedMediaTypeError("the body must be application/json")
+    )
+
+
+def _answer_unexpected(error: Exception) -> Response[str]:
+    # Not the message of other errors: it may hold what the caller sent.
+    reason = error.detail if isinstance(error, UnexpectedError) else None
+    logger.error("unexpected error", error_type=type(error).__name__, reason=reason, exc_info=error)
+    return problems.of_app_error(
+        UnexpectedError("An unexpected error occurred; it has been logged.")
     )
 
 
@@ -89,6 +98,8 @@ def create_app(
 
     @app.exception_handler(AppError)
     def refused(error: AppError) -> Response[str]:
+        if isinstance(error, UnexpectedError):
+            return _answer_unexpected(error)
         logger.info("request refused", code=error.code)
         return problems.of_app_error(error)
 
@@ -99,11 +110,7 @@ def create_app(
 
     @app.exception_handler(Exception)
     def unexpected(error: Exception) -> Response[str]:
-        # Not the message: it may hold what the caller sent.
-        logger.error("unexpected error", error_type=type(error).__name__, exc_info=error)
-        return problems.of_app_error(
-            problems.UnexpectedError("An unexpected error occurred; it has been logged.")
-        )
+        return _answer_unexpected(error)
 
     @app.not_found
     def unmatched(_: Any) -> Response[str]:

@@ -9,17 +9,18 @@ from aws_lambda_powertools.event_handler import Response
 
 from wechat_kf.api.field_names import field_name
 from wechat_kf.api.json_bodies import write_json
-from wechat_kf.api.retry_hints import HINTS
-from wechat_kf.errors import AppError, InvalidRequestError, NotFoundError, UnavailableError
+from wechat_kf.api.retry_hints import HINTS, retry_after_seconds
+from wechat_kf.domain.clock import now_ms
+from wechat_kf.errors import (
+    AppError,
+    InvalidRequestError,
+    NotFoundError,
+    UnavailableError,
+    UnexpectedError,
+)
 from wechat_kf.wechat.errors import InvalidInputError, WeChatApiError, WeChatError
 
 PROBLEM_JSON = "application/problem+json"
-
-
-class UnexpectedError(AppError):
-    """An unexpected error in this service; it has been logged."""
-
-    code = "internal_error"
 
 
 class NoSuchRouteError(NotFoundError):
@@ -67,7 +68,11 @@ def problem(status: int, code: str, detail: str, **members: Any) -> Response[str
         status_code=status,
         content_type=PROBLEM_JSON,
         body=write_json(document),
-        headers={"Retry-After": "60"} if status == HTTPStatus.TOO_MANY_REQUESTS else {},
+        headers=(
+            {"Retry-After": str(retry_after_seconds(code, now_ms()))}
+            if status == HTTPStatus.TOO_MANY_REQUESTS
+            else {}
+        ),
     )
 
 

@@ -9,6 +9,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from wechat_kf.domain.clock import DAY, HOUR, SECOND
+
+_BEIJING_MS: Final = 8 * HOUR
+"""WeChat's days begin at midnight in Beijing, all year 8 hours ahead of UTC."""
+
+_LONGEST_WAIT: Final = HOUR
+"""Not until midnight: an operator may reset a quota at any time."""
+
+
+def retry_after_seconds(code: str, now: int) -> int:
+    """Return how many seconds to wait before a request is repeated that was answered with 429."""
+    match code:
+        case "daily_quota_used_up":
+            until_midnight = DAY - (now + _BEIJING_MS) % DAY
+            return -(-min(until_midnight, _LONGEST_WAIT) // SECOND)
+        case "conversation_full":
+            return 10
+        case _:  # WeChat's limits per minute
+            return 60
+
+
 _LATER: Final = "Repeat the same request after a few seconds; it is safe to repeat."
 _NEW_UPLOAD: Final = (
     "Send the image itself as `icon`, or upload it again: a media id is valid for 3 days."
@@ -36,8 +57,10 @@ HINTS: Final[Mapping[str, str]] = {
     "nickname_forbidden": "The nickname contains words that WeChat forbids: choose another one.",
     "nickname_not_valid": "WeChat has hidden rules beyond width and characters: choose another "
     "nickname.",
-    "sub_merchant_limit": "WeChat allows 500 sub-merchants; the operator can ask for more by "
-    "e-mail to placeofminiprogram@qq.com.",
+    "sub_merchant_limit": "WeChat allows 500 sub-merchants. For more, the operator writes an e-mail to "
+    "placeofminiprogram@qq.com with the subject 小程序客服子商户数量上调申请_ and the Mini Program's "
+    "name; it gives the AppID, the name, the background, the number needed, and the existing "
+    "products (apps, websites, Official Accounts).",
     "sub_merchant_not_found": "WeChat has no such sub-merchant: POST /merchants/sync shows which "
     "are missing.",
     "system_busy": _LATER,

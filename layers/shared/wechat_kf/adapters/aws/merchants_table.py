@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from wechat_kf.adapters.aws.client_errors import as_unavailable
+from wechat_kf.adapters.aws.client_errors import as_unavailable, is_wrong_request
 from wechat_kf.adapters.aws.dynamo import (
     Attributes,
     Query,
@@ -98,7 +98,7 @@ class MerchantsTable:
                     return {}
                 except ClientError as error:
                     reasons: Any = error.response.get("CancellationReasons")
-                    if not reasons:
+                    if not reasons or is_wrong_request(error):
                         raise
             blocking = {
                 write.kind: decode(reason.get("Item", {}))
