@@ -57,10 +57,10 @@ HINTS: Final[Mapping[str, str]] = {
     "nickname_forbidden": "The nickname contains words that WeChat forbids: choose another one.",
     "nickname_not_valid": "WeChat has hidden rules beyond width and characters: choose another "
     "nickname.",
-    "sub_merchant_limit": "WeChat allows 500 sub-merchants. For more, the operator writes an e-mail to "
-    "placeofminiprogram@qq.com with the subject 小程序客服子商户数量上调申请_ and the Mini Program's "
-    "name; it gives the AppID, the name, the background, the number needed, and the existing "
-    "products (apps, websites, Official Accounts).",
+    "sub_merchant_limit": "WeChat allows 500 sub-merchants. For more, the operator writes an "
+    "e-mail to placeofminiprogram@qq.com with the subject 小程序客服子商户数量上调申请_ and the "
+    "Mini Program's name; it gives the AppID, the name, the background, the number needed, and the "
+    "existing products (apps, websites, Official Accounts).",
     "sub_merchant_not_found": "WeChat has no such sub-merchant: POST /merchants/sync shows which "
     "are missing.",
     "system_busy": _LATER,
