@@ -163,6 +163,8 @@ def _correct(generated: dict[str, Any]) -> dict[str, Any]:
         "examples": [{"message": "Forbidden"}],
     }
     schemas.setdefault("Problem", Problem.model_json_schema(ref_template=_SCHEMA))
+    # A client must be able to read API Gateway's own refusals too, which have none of its members.
+    schemas["Problem"].pop("required", None)
     for name, schema in schemas.pop("$defs", schemas["Problem"].pop("$defs", {})).items():
         schemas.setdefault(name, schema)
     for _, _, operation in operations(generated):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -125,6 +126,73 @@ def examples() -> Iterator[Any]:
 def test_every_example_is_valid(schema: dict[str, Any], example: Any) -> None:
     rooted = {**schema, "components": API["components"]}
     Draft202012Validator(rooted).validate(example)
+
+
+def bodies() -> Iterator[Any]:
+    """Each JSON body of a request or a success, with the schema it refers to."""
+    for route, operation in OPERATIONS.items():
+        answers = [found for code, found in operation["responses"].items() if code[0] == "2"]
+        for part in [operation.get("requestBody", {}), *answers]:
+            schema = part.get("content", {}).get("application/json", {}).get("schema", {})
+            if "$ref" in schema:
+                name = schema["$ref"].rpartition("/")[2]
+                yield pytest.param(API["components"]["schemas"][name], id=f"{route} {name}")
+
+
+@pytest.mark.parametrize("schema", [*bodies()])
+def test_every_body_has_an_example(schema: dict[str, Any]) -> None:
+    assert schema["examples"]
+
+
+@pytest.mark.parametrize("name", API["components"]["schemas"])
+def test_no_schema_has_choices_beside_its_properties(name: str) -> None:
+    """Generators of clients make a class of each choice, and forget the properties."""
+    schema = API["components"]["schemas"][name]
+    assert not ("properties" in schema and schema.keys() & {"oneOf", "anyOf", "allOf", "not"})
+
+
+def test_no_field_is_null_and_nothing_else() -> None:
+    """The Python generator of openapi-generator ends with an error at such a field."""
+    for name, schema in API["components"]["schemas"].items():
+        for field, rule in schema.get("properties", {}).items():
+            assert rule.get("type") != "null", f"{name}.{field}"
+
+
+def test_every_cursor_of_a_page_fits_the_parameter_it_is_passed_as() -> None:
+    for route, operation in OPERATIONS.items():
+        for parameter in operation.get("parameters", []):
+            if parameter["name"] == "cursor":
+                choices = parameter["schema"]["anyOf"]
+                assert {"string", "null"} == {choice["type"] for choice in choices}, route
+
+
+def test_every_error_can_be_read_as_a_problem_also_the_gateways_own() -> None:
+    assert "required" not in API["components"]["schemas"]["Problem"]
+
+
+def test_operation_ids_begin_with_a_verb_and_name_the_thing() -> None:
+    verbs = {
+        "change",
+        "create",
+        "deactivate",
+        "delete",
+        "download",
+        "list",
+        "read",
+        "receive",
+        "register",
+        "retry",
+        "rotate",
+        "send",
+        "show",
+        "sync",
+        "test",
+        "upload",
+        "verify",
+    }
+    for operation in OPERATIONS.values():
+        verb, name = re.fullmatch(r"([a-z]+)([A-Z]\w+)", operation["operationId"]).groups()  # type: ignore[union-attr]
+        assert verb in verbs, name
 
 
 def test_every_schema_is_a_schema() -> None:

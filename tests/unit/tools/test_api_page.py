@@ -86,7 +86,7 @@ def test_every_form_of_a_message_has_a_table_that_the_routes_lead_to(route: str,
 
 @pytest.mark.parametrize("kind", TargetType)
 def test_every_target_of_a_subscription_has_a_table_that_the_route_leads_to(kind: str) -> None:
-    (anchor,) = re.findall(rf"\[`{kind}`\]\(#([\w-]+)\)", row(section("subscribe"), "target"))
+    (anchor,) = re.findall(rf"\[`{kind}`\]\(#([\w-]+)\)", row(section("createsubscription"), "target"))
     assert row(section(anchor), "type") == f"| `type` | `{kind}` |  |"
 
 
@@ -95,7 +95,7 @@ def test_every_target_of_a_subscription_has_a_table_that_the_route_leads_to(kind
     [
         ("sendmessage", "delivery", Guarantee),
         ("createbroadcast", "delivery", Guarantee),
-        ("subscribe", "event_types", EventType),
+        ("createsubscription", "event_types", EventType),
         ("changesubscription", "event_types", EventType),
         ("changemerchant", "status", MerchantStatus),
         ("showtyping", "command", conversation_models.Typing),
@@ -115,7 +115,7 @@ def test_every_value_is_named(anchor: str, field: str, values: type[StrEnum] | l
 def test_the_limits_are_those_of_the_code() -> None:
     assert f"at most {MAX_IMAGE_BYTES // MIB} MiB" in section("uploadmedia")
     assert f"at most {MAX_DOWNLOAD_BYTES // MIB} MiB" in section("downloadmedia")
-    assert f"at most {MOST_PER_MERCHANT} subscriptions" in section("subscribe")
+    assert f"at most {MOST_PER_MERCHANT} subscriptions" in section("createsubscription")
     assert "1 to 128 characters" in row(section("body-menuchoice"), "id")
 
 
@@ -202,7 +202,7 @@ def test_the_routes_name_their_errors() -> None:
         "merchant_inactive",
         "idempotency_key_reused",
     }
-    assert errors("subscribe") == {"invalid_request", "conflict"}
+    assert errors("createsubscription") == {"invalid_request", "conflict"}
     assert errors("uploadmedia") == {"invalid_request", "media_too_large", "WeChat's refusals"}
     assert errors("changemerchant") == {
         "invalid_request",

@@ -15,7 +15,7 @@ from wechat_kf.api.message_models import (
     Openid,
     content_of,
 )
-from wechat_kf.api.validators import BUSINESS_ID, Instant
+from wechat_kf.api.validators import BUSINESS_ID, Instant, example
 from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.messages.broadcasts import (
     MAX_RECIPIENTS,
@@ -80,6 +80,17 @@ def describe_broken_rule(error: ValidationError) -> str:
     return f"{field or 'document'}: {first['type']}"
 
 
+_PROGRESS = {
+    "pending": 0,
+    "accepted": 0,
+    "queued": 1,
+    "sending": 0,
+    "sent": 1,
+    "failed": 0,
+    "unknown": 0,
+}
+
+
 class BroadcastProgress(BaseModel):
     """The number of recipients in each state; they add up to `recipients`."""
 
@@ -98,6 +109,16 @@ class BroadcastProgress(BaseModel):
 
 class BroadcastResponse(BaseModel):
     """A broadcast."""
+
+    model_config = example(
+        broadcast_id="2f1c7d5e9a3b4c6d8e0f1a2b3c4d5e6f",
+        business_id="42",
+        delivery="at_most_once",
+        recipients=2,
+        duplicates=0,
+        accepted_at="2026-01-02T03:04:05.678Z",
+        progress=_PROGRESS,
+    )
 
     broadcast_id: str
     business_id: str
@@ -144,6 +165,23 @@ class RecipientResponse(BaseModel):
 
 class RecipientPage(BaseModel):
     """A page of recipients, in the order of the request."""
+
+    model_config = example(
+        items=[
+            {
+                "openid": "oXyz_1234567890",
+                "message_id": "7d0c9a8b7e6f5d4c3b2a190817263544",
+                "status": "failed",
+                "error": {
+                    "code": "window_closed",
+                    "detail": "the customer has not written for 48 hours",
+                    "errcode": 45015,
+                    "rid": "6114dedc-7e90330d-3fb31e22",
+                },
+            }
+        ],
+        next_cursor="1",
+    )
 
     items: list[RecipientResponse]
     next_cursor: str | None

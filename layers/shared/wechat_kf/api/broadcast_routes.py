@@ -102,9 +102,10 @@ def list_recipients(
     broadcasts: NeedsBroadcasts,
     limit: Annotated[int, Query(ge=1, le=100, description="items per page, at most")] = 100,
     cursor: Annotated[
-        int, Query(ge=0, le=1000, description="`next_cursor` of the previous page")
-    ] = 0,
+        str | None,
+        Query(pattern="^[0-9]{1,4}$", description="`next_cursor` of the previous page"),
+    ] = None,
 ) -> RecipientPage:
     """Return the recipients in the order of the request, each with its message and its error."""
     broadcast = broadcasts.get(business_id, broadcast_id)
-    return RecipientPage.of(broadcasts.recipients(broadcast, start=cursor, limit=limit))
+    return RecipientPage.of(broadcasts.recipients(broadcast, start=int(cursor or 0), limit=limit))

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from wechat_kf.api.message_models import Openid, WindowResponse
-from wechat_kf.api.validators import Instant
+from wechat_kf.api.validators import Instant, example
 from wechat_kf.domain.clock import rfc3339, rfc3339_or_none
 from wechat_kf.domain.messages.conversations import Conversation, Window
 from wechat_kf.domain.messages.message import Status
@@ -16,9 +16,20 @@ from wechat_kf.domain.messages.transcript import Direction, TranscriptEntry
 from wechat_kf.domain.paging import Page
 from wechat_kf.wechat.client import TypingResult
 
+_CONVERSATION: dict[str, Any] = {
+    "business_id": "42",
+    "openid": "oXyz_1234567890",
+    "active_at": "2026-01-02T03:00:00.000Z",
+    "messaged_at": "2026-01-02T03:00:00.000Z",
+    "entered_at": None,
+    "window": {"open": True, "until": "2026-01-04T03:00:00.000Z", "remaining": 4},
+}
+
 
 class ConversationResponse(BaseModel):
     """What a buyer last did, and what may still be sent."""
+
+    model_config = example(**_CONVERSATION)
 
     business_id: str
     openid: str
@@ -41,6 +52,11 @@ class ConversationResponse(BaseModel):
 
 class ConversationPage(BaseModel):
     """A page of conversations, last active first."""
+
+    model_config = example(
+        items=[_CONVERSATION],
+        next_cursor=None,
+    )
 
     items: list[ConversationResponse]
     next_cursor: str | None
@@ -72,6 +88,19 @@ class TranscriptEntryResponse(BaseModel):
 class TranscriptPage(BaseModel):
     """A page of a transcript, newest first."""
 
+    model_config = example(
+        items=[
+            {
+                "id": "7d0c9a8b7e6f5d4c3b2a190817263544",
+                "direction": "sent",
+                "at": "2026-01-02T03:04:05.678Z",
+                "status": "sent",
+                "message": {"type": "text", "text": "您好，请问有什么可以帮您？"},
+            }
+        ],
+        next_cursor=None,
+    )
+
     items: list[TranscriptEntryResponse]
     next_cursor: str | None
 
@@ -101,6 +130,10 @@ class TypingRequest(BaseModel):
 
 class TypingResponse(BaseModel):
     """The result of a typing request."""
+
+    model_config = example(
+        result="shown",
+    )
 
     result: TypingResult = Field(
         description="`shown`; `already`: it was shown before; `ignored`: WeChat shows it only "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from wechat_kf.api.validators import Instant
+from wechat_kf.api.validators import Instant, example
 from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.media import StoredMedia
 from wechat_kf.errors import AppError
@@ -29,6 +29,11 @@ class TooLargeToRelayError(AppError):
 
 class MediaResponse(BaseModel):
     """An image at WeChat."""
+
+    model_config = example(
+        media_id="bN7Vx0k2mediaid",
+        expires_at="2026-01-05T03:04:05.000Z",
+    )
 
     media_id: str
     expires_at: Instant = Field(description="three days after its upload")

@@ -19,7 +19,7 @@ from wechat_kf.api.media_models import (
     TooLargeError,
     TooLargeToRelayError,
 )
-from wechat_kf.api.responses import describe_responses
+from wechat_kf.api.responses import BYTES, describe_responses
 from wechat_kf.domain.media import MediaLibrary
 from wechat_kf.errors import InvalidRequestError
 from wechat_kf.wechat.media import MAX_IMAGE_BYTES
@@ -35,11 +35,9 @@ _MIB = 1024 * 1024
 _IMAGE_BODY = {
     "requestBody": {
         "required": True,
-        "description": f"the image itself: PNG, JPEG or GIF, at most {MAX_IMAGE_BYTES // _MIB} MiB",
-        "content": {
-            kind: {"schema": {"type": "string", "format": "binary"}}
-            for kind in ("image/png", "image/jpeg", "image/gif")
-        },
+        "description": "the image itself: PNG, JPEG or GIF, "
+        f"at most {MAX_IMAGE_BYTES // _MIB} MiB; `image/png` and the like do as well",
+        "content": {"application/octet-stream": BYTES},
     }
 }
 
@@ -117,7 +115,9 @@ def _read_image(event: BaseProxyEvent) -> bytes:
     body = event.body or ""
     if not event.is_base64_encoded:
         # The request claimed a text type: the bytes of an image have not survived that.
-        raise InvalidRequestError("Content-Type", "must be image/png, image/jpeg or image/gif")
+        raise InvalidRequestError(
+            "Content-Type", "must be image/png, image/jpeg, image/gif or application/octet-stream"
+        )
     try:
         return base64.b64decode(body)
     except binascii.Error:

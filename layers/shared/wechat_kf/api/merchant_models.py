@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from wechat_kf.api.validators import Instant, to_validator
+from wechat_kf.api.validators import Instant, example, to_validator
 from wechat_kf.domain.merchants.changes import MerchantChange
 from wechat_kf.domain.merchants.contact_button import ContactButton
 from wechat_kf.domain.merchants.merchant import (
@@ -98,13 +98,8 @@ MediaId = Annotated[
 ]
 
 
-def _none_for_empty(value: Any) -> Any:
-    return None if value == "" else value
-
-
-def _allow_empty(kind: Any) -> BeforeValidator:
-    """Accept `""` for None, and say so in the schema."""
-    return BeforeValidator(_none_for_empty, json_schema_input_type=kind | Literal[""] | None)
+AllowEmpty = BeforeValidator(lambda value: None if value == "" else value)
+"""Accepts `""` for None. The schema does not say so: a choice of texts confuses generators."""
 
 
 class RegisterMerchantRequest(BaseModel):
@@ -113,14 +108,6 @@ class RegisterMerchantRequest(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "oneOf": [
-                {"required": [name], "properties": {name: {"type": "string"}}}
-                for name in ("icon", "icon_media_id")
-            ],
-            "anyOf": [
-                {"required": [name], "properties": {name: {"type": "string"}}}
-                for name in ("account_name", "external_id")
-            ],
             "examples": [
                 {"external_id": "m-1001", "nickname": "苹果旗舰店", "icon": _PIXEL},
                 {
@@ -166,26 +153,21 @@ class RegisterMerchantRequest(BaseModel):
 
 
 class ChangeMerchantRequest(BaseModel):
-    """A field left out, null or empty stays as it is; an empty welcome message removes it."""
+    """A field left out, null or empty stays as it is; an empty welcome message removes it. At most
+    one of `icon` and `icon_media_id`."""
 
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "not": {
-                "required": ["icon", "icon_media_id"],
-                "properties": {
-                    name: {"type": "string", "minLength": 1} for name in ("icon", "icon_media_id")
-                },
-            },
             "examples": [{"nickname": "苹果旗舰店"}, {"icon": _PIXEL}, {"status": "inactive"}],
         },
     )
 
-    nickname: Annotated[Nickname | None, _allow_empty(Nickname)] = None
-    icon: Annotated[Image | None, _allow_empty(Image)] = None
-    icon_media_id: Annotated[MediaId | None, _allow_empty(MediaId)] = None
-    external_id: Annotated[ExternalId | None, _allow_empty(ExternalId)] = None
-    status: Annotated[MerchantStatus | None, _allow_empty(MerchantStatus)] = Field(
+    nickname: Annotated[Nickname | None, AllowEmpty] = None
+    icon: Annotated[Image | None, AllowEmpty] = None
+    icon_media_id: Annotated[MediaId | None, AllowEmpty] = None
+    external_id: Annotated[ExternalId | None, AllowEmpty] = None
+    status: Annotated[MerchantStatus | None, AllowEmpty] = Field(
         None, description="`inactive` deactivates, `active` reactivates"
     )
     welcome_message: WelcomeMessage | None = None
@@ -209,7 +191,7 @@ class ChangeMerchantRequest(BaseModel):
 class MerchantResponse(BaseModel):
     """A merchant."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_MERCHANT]})
+    model_config = example(**_MERCHANT)
 
     business_id: str
     account_name: str
@@ -229,8 +211,9 @@ class MerchantResponse(BaseModel):
 class MerchantPage(BaseModel):
     """A page of merchants, in the order of their business ids (as strings)."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"items": [_MERCHANT], "next_cursor": "WyI0MiJd"}]}
+    model_config = example(
+        items=[_MERCHANT],
+        next_cursor="WyI0MiJd",
     )
 
     items: list[MerchantResponse]
@@ -247,19 +230,13 @@ class MerchantPage(BaseModel):
 class SyncResponse(BaseModel):
     """What a reconciliation with WeChat's list found and did; the lists are of business ids."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "listed": 201,
-                    "added": ["201"],
-                    "changed": ["7", "42"],
-                    "missing": [],
-                    "conflicting": [],
-                    "complete": True,
-                }
-            ]
-        }
+    model_config = example(
+        listed=201,
+        added=["201"],
+        changed=["7", "42"],
+        missing=[],
+        conflicting=[],
+        complete=True,
     )
 
     listed: int = Field(description="how many sub-merchants WeChat lists")
@@ -286,21 +263,15 @@ class SyncResponse(BaseModel):
 class ContactButtonResponse(BaseModel):
     """What the Mini Program needs to open a conversation with this merchant."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "business_id": "42",
-                    "attributes": {
-                        "open-type": "contact",
-                        "business-id": "42",
-                        "session-from": "wechat-kf:42",
-                    },
-                    "wxml": '<button open-type="contact" business-id="42" '
-                    'session-from="wechat-kf:42">联系客服</button>',
-                }
-            ]
-        }
+    model_config = example(
+        business_id="42",
+        attributes={
+            "open-type": "contact",
+            "business-id": "42",
+            "session-from": "wechat-kf:42",
+        },
+        wxml='<button open-type="contact" business-id="42" '
+        'session-from="wechat-kf:42">联系客服</button>',
     )
 
     business_id: str

@@ -164,8 +164,8 @@ def deactivate_merchant(business_id: BusinessId, admin: NeedsAdmin) -> MerchantR
 
 @router.get(
     f"{_ONE}/contact-button",
-    summary="Get the contact button of a merchant",
-    operation_id="contactButton",
+    summary="Read the contact button of a merchant",
+    operation_id="readContactButton",
     tags=["merchants"],
     responses=describe_responses(
         {200: ("attributes and WXML", ContactButtonResponse)},

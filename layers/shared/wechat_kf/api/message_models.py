@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from wechat_kf.api.field_names import rule_error
-from wechat_kf.api.validators import Instant
+from wechat_kf.api.validators import Instant, example
 from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.messages.attempt import ABANDONED
 from wechat_kf.domain.messages.conversations import Window
@@ -69,10 +69,6 @@ class _Content(BaseModel):
         return self
 
 
-def _example(**content: Any) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [content]})
-
-
 class TextContent(_Content):
     """Plain text of 1 to 2048 bytes of UTF-8; `<a href=…>` in it becomes a link."""
 
@@ -94,7 +90,7 @@ class ImageContent(_Content):
 class LinkContent(_Content):
     """A card that opens a web page."""
 
-    model_config = _example(
+    model_config = example(
         type="link",
         title="新品上架",
         description="今晚八点开售",
@@ -112,7 +108,7 @@ class LinkContent(_Content):
 class MiniProgramPageContent(_Content):
     """A card that opens a page of the Mini Program."""
 
-    model_config = _example(
+    model_config = example(
         type="mini_program_page",
         title="羊毛外套",
         page_path="pages/item/item?id=1",
@@ -141,7 +137,7 @@ class MenuContent(_Content):
     """A text with choices. Needs the stack's `AllowMenuMessages`: WeChat documents menus only for
     Official Accounts."""
 
-    model_config = _example(
+    model_config = example(
         type="menu",
         head="您对本次服务满意吗？",
         items=[{"id": "1", "content": "满意"}, {"id": "2", "content": "不满意"}],
@@ -171,14 +167,10 @@ class SendMessageRequest(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "openid": "oXyz_1234567890",
-                    "message": {"type": "text", "text": "您好，请问有什么可以帮您？"},
-                }
-            ]
-        },
+        **example(
+            openid="oXyz_1234567890",
+            message={"type": "text", "text": "您好，请问有什么可以帮您？"},
+        ),
     )
 
     openid: Openid
@@ -236,6 +228,20 @@ class FailureResponse(BaseModel):
 
 class MessageResponse(BaseModel):
     """A message and its state."""
+
+    model_config = example(
+        message_id="7d0c9a8b7e6f5d4c3b2a190817263544",
+        business_id="42",
+        openid="oXyz_1234567890",
+        status="accepted",
+        delivery="at_most_once",
+        attempts=0,
+        accepted_at="2026-01-02T03:04:05.678Z",
+        settled_at=None,
+        error=None,
+        broadcast_id=None,
+        window={"open": True, "until": "2026-01-04T03:00:00.000Z", "remaining": 4},
+    )
 
     message_id: str
     business_id: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
+from wechat_kf.api.validators import example
 from wechat_kf.wechat.diagnostics import Quota
 from wechat_kf.wechat.errors import WeChatApiError
 
@@ -41,5 +42,20 @@ class ApiQuotaResponse(BaseModel):
 
 class QuotaResponse(BaseModel):
     """The quotas of the APIs this stack calls."""
+
+    model_config = example(
+        items=[
+            {
+                "api": "send",
+                "path": "/cgi-bin/business/message/custom/send",
+                "daily_limit": 500000,
+                "used": 1234,
+                "remaining": 498766,
+                "per_period": None,
+                "period_seconds": None,
+                "error": None,
+            }
+        ],
+    )
 
     items: list[ApiQuotaResponse]

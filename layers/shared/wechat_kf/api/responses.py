@@ -18,6 +18,8 @@ ERROR_CODES = "x-error-codes"
 FROM_WECHAT = "x-wechat-errors"
 """Extension of a response: whether WeChat's refusals come with this status too."""
 
+BYTES = {"schema": {"type": "string", "format": "binary"}}
+
 _RETRY_AFTER = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
 
 
@@ -29,7 +31,10 @@ class FieldFault(BaseModel):
 
 
 class Problem(BaseModel):
-    """RFC 9457 problem document. `code` is stable; the texts are for people and may change."""
+    """RFC 9457 problem document. `code` is stable; the texts are for people and may change.
+
+    What API Gateway refuses by itself has a `message` only.
+    """
 
     model_config = ConfigDict(
         extra="allow",
@@ -113,5 +118,6 @@ def _describe_refusal(status: int, codes: list[str], *, from_wechat: bool) -> di
 
 def _content(body: type[BaseModel] | str) -> dict[str, Any]:
     if isinstance(body, str):
-        return {body: {"schema": {"type": "string", "format": "binary"}}}
+        # The first one is for generators of clients, which know no `image/*`.
+        return {"application/octet-stream": BYTES, body: BYTES}
     return {"application/json": {"model": body}}

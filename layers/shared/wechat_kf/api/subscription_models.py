@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from wechat_kf.api.validators import Instant
+from wechat_kf.api.validators import Instant, example
 from wechat_kf.domain.clock import rfc3339, rfc3339_or_none
 from wechat_kf.domain.events import EventType
 from wechat_kf.domain.subscriptions.subscription import (
@@ -125,8 +125,23 @@ class HealthResponse(BaseModel):
         )
 
 
+_SECRET = f"whsec_{'A' * 32}"
+_SUBSCRIPTION: dict[str, Any] = {
+    "subscription_id": "sub_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+    "business_id": "42",
+    "target": {"type": "webhook", "url": "https://shop.example.com/hooks/wechat"},
+    "event_types": ["wechat.kf.message.received"],
+    "status": "active",
+    "status_reason": None,
+    "created_at": "2026-01-02T03:04:05.678Z",
+    "health": {"failures_in_a_row": 0, "failing_since": None, "next_attempt_at": None},
+}
+
+
 class SubscriptionResponse(BaseModel):
     """A subscription. Its secret is returned on creation only."""
+
+    model_config = example(**_SUBSCRIPTION)
 
     subscription_id: str
     business_id: str
@@ -154,6 +169,11 @@ class SubscriptionResponse(BaseModel):
 class CreatedSubscriptionResponse(SubscriptionResponse):
     """A new subscription, with the secret that its webhooks are signed with."""
 
+    model_config = example(
+        **_SUBSCRIPTION,
+        secret=_SECRET,
+    )
+
     secret: str | None = Field(
         repr=False, description="`whsec_` and base64, returned only here; null unless a webhook"
     )
@@ -166,6 +186,11 @@ class CreatedSubscriptionResponse(SubscriptionResponse):
 
 class RotatedSecretResponse(BaseModel):
     """Until `previous_secret_until`, webhooks carry the signatures of both secrets."""
+
+    model_config = example(
+        secret=_SECRET,
+        previous_secret_until="2026-01-03T03:04:05.678Z",  # noqa: S106 - a time
+    )
 
     secret: str = Field(repr=False, description="`whsec_` and base64, returned only here")
     previous_secret_until: Instant
@@ -181,8 +206,13 @@ class RotatedSecretResponse(BaseModel):
 class SubscriptionList(BaseModel):
     """All subscriptions of a merchant, on one page."""
 
+    model_config = example(
+        items=[_SUBSCRIPTION],
+        next_cursor=None,
+    )
+
     items: list[SubscriptionResponse]
-    next_cursor: None = Field(description="always null: there is one page")
+    next_cursor: str | None = Field(description="always null: there is one page")
 
     @classmethod
     def of(cls, subscriptions: Sequence[Subscription]) -> SubscriptionList:
@@ -192,6 +222,10 @@ class SubscriptionList(BaseModel):
 
 class TestEventResponse(BaseModel):
     """The test event's id, as the subscriber will see it."""
+
+    model_config = example(
+        event_id="5f0e1d2c3b4a59687786a5b4c3d2e1f0",
+    )
 
     event_id: str
 

@@ -61,7 +61,7 @@ router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
     summary="Create a subscription",
     description="The secret of a webhook is in this response and in no other. A merchant has at "
     f"most {MOST_PER_MERCHANT} subscriptions, and one for each target; more is a 409.",
-    operation_id="subscribe",
+    operation_id="createSubscription",
     tags=["subscriptions"],
     responses=describe_responses(
         {201: ("created", CreatedSubscriptionResponse)},
@@ -142,7 +142,7 @@ def change_subscription(
 @router.delete(
     _ONE,
     summary="Delete a subscription; its waiting events are dropped",
-    operation_id="unsubscribe",
+    operation_id="deleteSubscription",
     tags=["subscriptions"],
     responses=describe_responses({204: ("deleted", None)}, problems=_OF_ONE),
 )
@@ -177,7 +177,7 @@ def send_test_event(
 @router.post(
     f"{_ONE}/rotate-secret",
     summary=f"Replace the secret, with an overlap of {SECRET_OVERLAP_MS // HOUR} hours",
-    operation_id="rotateSecret",
+    operation_id="rotateSubscriptionSecret",
     tags=["subscriptions"],
     responses=describe_responses(
         {200: ("the new secret", RotatedSecretResponse)}, problems=_CHANGING_ONE

@@ -1,11 +1,11 @@
-"""Rules of values: WeChat's local rules as pydantic validators, business ids, instants."""
+"""What the models share: WeChat's rules as pydantic validators, business ids, examples."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from wechat_kf.wechat.errors import InvalidInputError
 
@@ -30,3 +30,8 @@ def to_validator(validate: Callable[[T], object]) -> Callable[[T], T]:
         return value
 
     return check
+
+
+def example(**content: Any) -> ConfigDict:
+    """Make the configuration of a model with an example in its schema."""
+    return ConfigDict(json_schema_extra={"examples": [content]})
