@@ -181,6 +181,7 @@ def _conversations(deployed: Deployed) -> str:
     """Prepare a merchant with `COUNTED` conversations and a warm sender; return its business id."""
     merchant = {"account_name": "benchmark", "nickname": "山茶旗舰店"}
     business_id = str(deployed.simulator.call("POST", "/_sim/merchants", merchant)["business_id"])
+    deployed.api.post("/merchants/sync").raise_for_status()
     deployed.forget_arrivals()
     for number in range(COUNTED):
         deployed.simulator.say(openid(number), business_id, "在吗")

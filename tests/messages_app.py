@@ -28,6 +28,7 @@ from wechat_kf.api.account import Account
 from wechat_kf.api.app import create_app
 from wechat_kf.domain.clock import DAY, MINUTE
 from wechat_kf.domain.media import MediaLibrary, StoredMedia
+from wechat_kf.domain.merchants.merchant import Merchant
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.broadcasts import Broadcasts
 from wechat_kf.domain.messages.permission import SendingPermission
@@ -71,6 +72,14 @@ class FakeAccount:
         return self.typing_result
 
 
+def merchants_of(*business_ids: str) -> InMemoryMerchants:
+    """A table of active merchants."""
+    merchants = InMemoryMerchants()
+    for business_id in business_ids:
+        merchants.add(Merchant(business_id, f"shop_{business_id:0>4}", "苹果旗舰店"))
+    return merchants
+
+
 @dataclass
 class MessagesApp:
     """`call` is one request; the stores and queues are what it works on."""
@@ -79,7 +88,7 @@ class MessagesApp:
     outbound: RecordingOutbound = field(default_factory=RecordingOutbound)
     broadcast_queue: RecordingBroadcasts = field(default_factory=RecordingBroadcasts)
     conversations: InMemoryConversations = field(default_factory=InMemoryConversations)
-    merchants: InMemoryMerchants = field(default_factory=InMemoryMerchants)
+    merchants: InMemoryMerchants = field(default_factory=lambda: merchants_of("42", "43"))
     allow_menus: bool = False
 
     def __post_init__(self) -> None:

@@ -112,6 +112,7 @@ class Storm:
             "/_sim/merchants",
             {"account_name": f"storm_{self._run}", "nickname": "风暴旗舰店"},
         )["business_id"]
+        self._api.post("/merchants/sync").raise_for_status()
         self._buyers = [f"storm-{self._run}-{n}" for n in range(plan.conversations)]
         self._accepted: dict[str, tuple[str, str]] = {}  # text → (message id, delivery)
 

@@ -49,16 +49,17 @@ def converse(
     api.post(f"/merchants/{business_id}/messages", answer).raise_for_status()
 
 
-def new_merchant(simulator: SimulatorClient) -> str:
+def new_merchant(api: ApiClient, simulator: SimulatorClient) -> str:
     names = {"account_name": f"m_{uuid.uuid4().hex[:12]}", "nickname": "指标旗舰店"}
     business_id: str = simulator.call("POST", "/_sim/merchants", names)["business_id"]
+    api.post("/merchants/sync").raise_for_status()
     return business_id
 
 
 def test_a_watched_merchant_is_counted_for_itself(
     stack: StackInfo, api: ApiClient, simulator: SimulatorClient, receiver: ReceiverClient
 ) -> None:
-    business_id, other = new_merchant(simulator), new_merchant(simulator)
+    business_id, other = new_merchant(api, simulator), new_merchant(api, simulator)
     expected = {("MessagesReceived",), ("Deliveries", "delivered"), ("Sends", "sent")}
     with with_settings(stack, COUNTING, WATCHED_MERCHANTS=business_id):
         converse(api, simulator, receiver, other)

@@ -72,6 +72,7 @@ def shop(stack: StackInfo, api: ApiClient, simulator: SimulatorClient) -> Iterat
     name = uuid.uuid4().hex[:12]
     merchant = {"account_name": f"desk_{name}", "nickname": "苹果旗舰店"}
     business_id = str(simulator.call("POST", "/_sim/merchants", merchant)["business_id"])
+    api.post("/merchants/sync").raise_for_status()
     opened = Shop(stack, api, simulator, business_id, f"o-{name}")
     simulator.say(opened.buyer, business_id, "在吗")
     yield opened

@@ -86,10 +86,11 @@ class AcceptanceSettings(MessageSettings, MerchantSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MenuSettings:
-    """Whether menus may be sent; read where it matters."""
+class SendRuleSettings:
+    """What this stack lets callers send; read where it matters."""
 
     allow_menu_messages: bool = False
+    allow_unregistered_merchants: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,8 +267,13 @@ def dispatch(settings: DeliverySettings) -> Dispatch:
 def permission(settings: MerchantSettings) -> SendingPermission:
     from wechat_kf.domain.messages.permission import SendingPermission
 
-    allow_menus = load_settings(MenuSettings).allow_menu_messages
-    return SendingPermission(merchants_table(settings), now_ms, allow_menus=allow_menus)
+    rules = load_settings(SendRuleSettings)
+    return SendingPermission(
+        merchants_table(settings),
+        now_ms,
+        allow_menus=rules.allow_menu_messages,
+        allow_unregistered=rules.allow_unregistered_merchants,
+    )
 
 
 def token_provider(settings: TokenSettings) -> TokenProvider:

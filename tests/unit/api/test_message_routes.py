@@ -228,15 +228,19 @@ def test_menus_need_the_operators_consent(app: MessagesApp) -> None:
     assert send(MessagesApp(allow_menus=True), body)["statusCode"] == 202
 
 
-def test_a_deactivated_merchant_may_not_send_and_an_unknown_one_may(app: MessagesApp) -> None:
-    merchant = Merchant("42", "shop_0042", "苹果", "", status=MerchantStatus.INACTIVE)
-    app.merchants.add(merchant)
-    for path in (PATH, "/merchants/42/broadcasts"):
-        body = BODY if path == PATH else {"openids": ["buyer"], "message": TEXT}
-        answer = app.call("POST", path, body)
-        assert answer["statusCode"] == 409
-        assert document_of(answer)["code"] == "merchant_inactive"
-    assert app.call("POST", "/merchants/43/messages", BODY)["statusCode"] == 202
+@pytest.mark.parametrize(
+    ("business_id", "status", "code"),
+    [("7", 409, "merchant_inactive"), ("99", 404, "merchant_not_found")],
+)
+def test_a_deactivated_or_unknown_merchant_may_not_send(
+    app: MessagesApp, business_id: str, status: int, code: str
+) -> None:
+    app.merchants.add(Merchant("7", "shop_0007", "苹果", status=MerchantStatus.INACTIVE))
+    for kind, body in (("messages", BODY), ("broadcasts", {"openids": ["b"], "message": TEXT})):
+        answer = app.call("POST", f"/merchants/{business_id}/{kind}", body)
+        assert (answer["statusCode"], document_of(answer)["code"]) == (status, code)
+    assert not app.outbound.messages
+    assert not app.broadcast_queue.broadcasts
 
 
 def test_when_the_queue_is_down_nothing_is_acknowledged(app: MessagesApp) -> None:

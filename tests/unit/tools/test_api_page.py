@@ -86,7 +86,9 @@ def test_every_form_of_a_message_has_a_table_that_the_routes_lead_to(route: str,
 
 @pytest.mark.parametrize("kind", TargetType)
 def test_every_target_of_a_subscription_has_a_table_that_the_route_leads_to(kind: str) -> None:
-    (anchor,) = re.findall(rf"\[`{kind}`\]\(#([\w-]+)\)", row(section("createsubscription"), "target"))
+    (anchor,) = re.findall(
+        rf"\[`{kind}`\]\(#([\w-]+)\)", row(section("createsubscription"), "target")
+    )
     assert row(section(anchor), "type") == f"| `type` | `{kind}` |  |"
 
 
@@ -200,6 +202,7 @@ def test_the_routes_name_their_errors() -> None:
     assert errors("sendmessage") == {
         "invalid_request",
         "merchant_inactive",
+        "merchant_not_found",
         "idempotency_key_reused",
     }
     assert errors("createsubscription") == {"invalid_request", "conflict"}

@@ -16,9 +16,8 @@ from wechat_kf.api.broadcast_models import (
 from wechat_kf.api.dependencies import needs
 from wechat_kf.api.parameters import BusinessId, IdempotencyKey
 from wechat_kf.api.responses import describe_responses
-from wechat_kf.domain.merchants.merchant import MerchantInactiveError
 from wechat_kf.domain.messages.broadcasts import Broadcasts
-from wechat_kf.domain.messages.permission import SendingPermission
+from wechat_kf.domain.messages.permission import MAY_NOT_SEND, SendingPermission
 from wechat_kf.domain.messages.ports import BroadcastQueue
 from wechat_kf.errors import IdempotencyKeyReusedError, InvalidRequestError, NotFoundError
 
@@ -40,7 +39,7 @@ router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
     tags=["broadcasts"],
     responses=describe_responses(
         {202: ("stored and queued", BroadcastResponse)},
-        problems=(InvalidRequestError, MerchantInactiveError, IdempotencyKeyReusedError),
+        problems=(InvalidRequestError, *MAY_NOT_SEND, IdempotencyKeyReusedError),
     ),
 )
 def create_broadcast(

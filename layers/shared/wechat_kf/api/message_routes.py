@@ -12,11 +12,10 @@ from wechat_kf.api.dependencies import needs
 from wechat_kf.api.message_models import MessageResponse, SendMessageRequest
 from wechat_kf.api.parameters import BusinessId, IdempotencyKey, MessageId
 from wechat_kf.api.responses import describe_responses
-from wechat_kf.domain.merchants.merchant import MerchantInactiveError
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.conversations import Window
 from wechat_kf.domain.messages.message import OutboundMessage
-from wechat_kf.domain.messages.permission import SendingPermission
+from wechat_kf.domain.messages.permission import MAY_NOT_SEND, SendingPermission
 from wechat_kf.domain.messages.windows import SendWindows
 from wechat_kf.errors import (
     ConflictError,
@@ -44,7 +43,7 @@ router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
     tags=["messages"],
     responses=describe_responses(
         {202: ("stored and queued; a repeat returns its present state", MessageResponse)},
-        problems=(InvalidRequestError, MerchantInactiveError, IdempotencyKeyReusedError),
+        problems=(InvalidRequestError, *MAY_NOT_SEND, IdempotencyKeyReusedError),
     ),
 )
 def send_message(
@@ -90,7 +89,7 @@ def read_message(
     tags=["messages"],
     responses=describe_responses(
         {202: ("queued again", MessageResponse)},
-        problems=(InvalidRequestError, NotFoundError, ConflictError, MerchantInactiveError),
+        problems=(InvalidRequestError, NotFoundError, ConflictError, *MAY_NOT_SEND),
     ),
 )
 def retry_message(

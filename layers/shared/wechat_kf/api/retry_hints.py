@@ -54,6 +54,8 @@ HINTS: Final[Mapping[str, str]] = {
     "media_missing": _NEW_UPLOAD,
     "media_too_large": "Send an image of at most 2 MiB.",
     "merchant_inactive": "PATCH the merchant with status active to reactivate it.",
+    "merchant_not_found": "POST /merchants registers a merchant; POST /merchants/sync adopts those "
+    "that were registered elsewhere.",
     "nickname_forbidden": "The nickname contains words that WeChat forbids: choose another one.",
     "nickname_not_valid": "WeChat has hidden rules beyond width and characters: choose another "
     "nickname.",

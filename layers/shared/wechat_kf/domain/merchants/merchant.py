@@ -131,6 +131,12 @@ class MerchantInactiveError(ConflictError):
     code = "merchant_inactive"
 
 
+class UnknownMerchantError(NotFoundError):
+    """This stack has no merchant of this business id."""
+
+    code = "merchant_not_found"
+
+
 class MissingAtWeChatError(NotFoundError):
     """We hold a record, but WeChat no longer has the sub-merchant."""
 
