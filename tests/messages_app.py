@@ -113,7 +113,7 @@ class MessagesApp:
                 SendWindows: SendWindows(self.conversations, self.messages, self.clock),
                 ConversationStore: self.conversations,
                 TranscriptReader: self.messages,
-                MediaLibrary: MediaLibrary(InMemoryMedia(), self.account, self.clock),
+                MediaLibrary: MediaLibrary(InMemoryMedia(), self.account, self.clock, "wx1"),
                 Account: self.account,
             },
         )

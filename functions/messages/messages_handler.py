@@ -48,7 +48,7 @@ PROVIDED: dict[type, Any] = {
     SendWindows: SendWindows(CONVERSATIONS, MESSAGES, now_ms),
     ConversationStore: CONVERSATIONS,
     TranscriptReader: MESSAGES,
-    MediaLibrary: MediaLibrary(MEDIA, ACCOUNT, now_ms),
+    MediaLibrary: MediaLibrary(MEDIA, ACCOUNT, now_ms, SETTINGS.app_id),
     Account: ACCOUNT,
 }
 ROUTES = message_routes, broadcast_routes, conversation_routes, media_routes, quota_routes

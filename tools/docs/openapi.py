@@ -42,7 +42,8 @@ service `execute-api`. The IAM policy of
 [merchants.md](merchants.md#confine-a-caller-to-one-merchant) confines a caller to one merchant.
 Errors are RFC 9457 problem documents with a stable `code`. Lists are pages,
 `{"items": […], "next_cursor": …}`: pass `next_cursor` as `cursor`; it is null on the last page.
-Instants are in UTC.
+Instants are in UTC. Behind a custom domain with an API mapping, the mapping's key stands before
+every path, also in `Location`.
 """
 
 _TEXT = {"schema": {"type": "string"}}

@@ -7,7 +7,7 @@ import binascii
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Path
+from aws_lambda_powertools.event_handler.openapi.params import Header, Path
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from aws_lambda_powertools.utilities.data_classes.common import BaseProxyEvent
 
@@ -29,6 +29,15 @@ MediaIdInPath = Annotated[
     Path(
         pattern=r"^[A-Za-z0-9_-]{1,256}$",
         description="WeChat's media id, from an upload or from an event",
+    ),
+]
+CacheControl = Annotated[
+    str | None,
+    Header(
+        alias="Cache-Control",
+        max_length=255,
+        description="`no-cache`: upload the image even if it was before, for WeChat may have "
+        "dropped it (40007)",
     ),
 ]
 _MIB = 1024 * 1024
@@ -61,12 +70,14 @@ router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 )
 def upload_media(
     library: Annotated[MediaLibrary, needs(MediaLibrary)],
+    cache_control: CacheControl = None,
 ) -> Response[MediaResponse]:
     """Store an image at WeChat; the same one again returns the same media id while it is valid."""
     image = _read_image(router.current_event)
     if len(image) > MAX_IMAGE_BYTES:
         raise TooLargeError(f"an image may have at most {MAX_IMAGE_BYTES} bytes")
-    media, new = library.upload(image)
+    fresh = "no-cache" in (cache_control or "").lower()
+    media, new = library.upload(image, fresh=fresh)
     return Response(
         status_code=201 if new else 200,
         content_type="application/json",

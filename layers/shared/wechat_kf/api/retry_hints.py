@@ -32,7 +32,8 @@ def retry_after_seconds(code: str, now: int) -> int:
 
 _LATER: Final = "Repeat the same request after a few seconds; it is safe to repeat."
 _NEW_UPLOAD: Final = (
-    "Send the image itself as `icon`, or upload it again: a media id is valid for 3 days."
+    "Send the image itself as `icon`, or upload it again with the header Cache-Control: no-cache; "
+    "a media id is valid for 3 days."
 )
 _CONFIGURATION: Final = "The caller cannot fix this: ask the operator to check the deployment."
 

@@ -42,16 +42,17 @@ class MediaUploader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MediaLibrary:
-    """Uploads each image once, by its content."""
+    """Uploads each image once, by its content. A media id belongs to one `app_id`."""
 
     cache: MediaCache
     uploader: MediaUploader
     clock: Clock
+    app_id: str
 
-    def upload(self, image: bytes) -> tuple[StoredMedia, bool]:
-        """Return the media of an image, and whether it had to be uploaded."""
-        digest = hashlib.sha256(image).hexdigest()
-        known = self.cache.get(digest)
+    def upload(self, image: bytes, *, fresh: bool = False) -> tuple[StoredMedia, bool]:
+        """Return the media of an image, and whether it was uploaded; always if `fresh`."""
+        digest = hashlib.sha256(f"{self.app_id}\n".encode() + image).hexdigest()
+        known = None if fresh else self.cache.get(digest)
         if known and self.clock() < known.expires_at - REUSE_MARGIN_MS:
             return known, False
         media = self.uploader.upload(image)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from wechat_kf.domain.clock import SECOND
 from wechat_kf.domain.media import StoredMedia
@@ -37,12 +37,17 @@ class WeChatAccount:
     def download(self, media_id: str) -> DownloadedMedia:
         return self._client.download(media_id)
 
-    def quotas(self) -> Iterator[tuple[str, str, Quota | WeChatApiError]]:
-        for api, path in self._paths.items():
-            try:
-                yield api, path, self._client.quota(path)
-            except WeChatApiError as error:
-                yield api, path, error
+    def quotas(self) -> list[tuple[str, str, Quota | WeChatApiError]]:
+        # Side by side: one after the other, slow answers would take longer than a request may.
+        with ThreadPoolExecutor(max_workers=len(self._paths)) as workers:
+            found = workers.map(self._quota, self._paths.values())
+            return list(zip(self._paths, self._paths.values(), found, strict=True))
+
+    def _quota(self, path: str) -> Quota | WeChatApiError:
+        try:
+            return self._client.quota(path)
+        except WeChatApiError as error:
+            return error
 
     def show_typing(self, business_id: str, openid: str, *, shown: bool) -> TypingResult:
         command = TypingCommand.TYPING if shown else TypingCommand.CANCEL
