@@ -218,6 +218,7 @@ def cursor_parts(text: str, *kinds: type[str] | type[int]) -> list[Any]:
     """Read a cursor. Raises InvalidRequestError for any other text."""
     try:
         parts = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        json.dumps(parts, ensure_ascii=False).encode()  # no key has a lone surrogate
     except (binascii.Error, ValueError, RecursionError):
         parts = None
     if not isinstance(parts, list) or [type(part) for part in parts] != list(kinds):
