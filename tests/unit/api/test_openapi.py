@@ -151,6 +151,30 @@ def test_no_schema_has_choices_beside_its_properties(name: str) -> None:
     assert not ("properties" in schema and schema.keys() & {"oneOf", "anyOf", "allOf", "not"})
 
 
+def texts(name: str, rule: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every text that a caller can write, by the path to it."""
+    if "$ref" in rule:
+        rule = API["components"]["schemas"][rule["$ref"].rpartition("/")[2]]
+    for choice in [*rule.get("anyOf", []), *rule.get("oneOf", [])]:
+        yield from texts(name, choice)
+    for field, inner in rule.get("properties", {}).items():
+        yield from texts(f"{name}.{field}", inner)
+    if rule.get("type") == "array":
+        yield from texts(f"{name}[]", rule["items"])
+    if rule.get("type") == "string" and not rule.keys() & {"const", "enum"}:
+        yield name, rule
+
+
+@pytest.mark.parametrize("route", [route for route in OPERATIONS if "/wechat/" not in route])
+def test_every_text_that_a_caller_can_write_has_a_bound(route: str) -> None:
+    operation = OPERATIONS[route]
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    found = [*texts("body", body.get("schema", {}))]
+    for parameter in operation.get("parameters", []):
+        found += texts(parameter["name"], parameter["schema"])
+    assert [name for name, rule in found if not rule.keys() & {"maxLength", "pattern"}] == []
+
+
 def test_no_field_is_null_and_nothing_else() -> None:
     """The Python generator of openapi-generator ends with an error at such a field."""
     for name, schema in API["components"]["schemas"].items():

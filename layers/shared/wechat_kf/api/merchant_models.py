@@ -75,7 +75,7 @@ Image = Annotated[
     Field(
         description="the image as base64: PNG, JPEG or GIF of at most 2 MiB",
         examples=[_PIXEL],
-        json_schema_extra={"contentEncoding": "base64"},
+        json_schema_extra={"contentEncoding": "base64", "maxLength": 3_000_000},
     ),
 ]
 WelcomeMessage = Annotated[

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, StringConstraints
 
 from wechat_kf.api.dependencies import needs
 from wechat_kf.api.responses import describe_responses
@@ -36,10 +36,11 @@ from wechat_kf.errors import ConflictError, InvalidRequestError, NotFoundError
 
 BusinessId = Annotated[
     str,
+    StringConstraints(pattern=rf"^({BUSINESS_ID}|\*)$"),
     BeforeValidator(unquote),  # some clients send %2A, and some gateways leave it so
     Path(
-        pattern=rf"^({BUSINESS_ID}|\*)$",
         description="WeChat's business id; 0 is the main account, * stands for all merchants",
+        examples=["42"],
     ),
 ]
 SubscriptionId = Annotated[
