@@ -22,7 +22,7 @@ FOREIGN = {
     "adapters/aws": {"boto3", "botocore"},
     "adapters/wechat": set(),
     "adapters/webhooks": {"certifi"},
-    "api": {"aws_lambda_powertools", "pydantic"},
+    "api": {"aws_lambda_powertools", "pydantic", "pydantic_core"},
 }
 
 
