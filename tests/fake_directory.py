@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from wechat_kf.domain.merchants.merchant import AccountNameTakenError, DirectoryEntry, Registration
+from wechat_kf.domain.merchants.merchant import (
+    AccountNameTakenError,
+    DirectoryEntry,
+    Registration,
+    UnreadableEntryError,
+)
 
 
 @dataclass
@@ -19,6 +24,7 @@ class FakeDirectory:
 
     entries: dict[str, DirectoryEntry] = field(default_factory=dict)
     burnt: set[str] = field(default_factory=set)
+    unreadable: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     before: dict[str, Exception] = field(default_factory=dict)
     after: dict[str, Exception] = field(default_factory=dict)
@@ -49,19 +55,25 @@ class FakeDirectory:
 
     def get(self, business_id: str) -> DirectoryEntry | None:
         self._enter("get")
+        if business_id in self.unreadable:
+            raise UnreadableEntryError(business_id)
         return self.entries.get(business_id)
 
     def find(self, account_name: str) -> DirectoryEntry | None:
         self._enter("find")
         return self._by_name(account_name)
 
-    def list(self) -> Iterator[DirectoryEntry]:
+    def list(self, report_unreadable: Callable[[str], None]) -> Iterator[DirectoryEntry]:
         """Page by page, so that what changes meanwhile is seen or missed as at WeChat."""
         offset = 0
         while True:
             self._enter("list")
             page = list(self.entries.values())[offset : offset + self.page_size]
-            yield from page
+            for entry in page:
+                if entry.business_id in self.unreadable:
+                    report_unreadable(entry.business_id)
+                else:
+                    yield entry
             if len(page) < self.page_size:
                 return
             offset += self.page_size

@@ -40,10 +40,11 @@ class FakeClock:
 
 
 class InMemoryMerchants:
-    """`MerchantStore`."""
+    """`MerchantStore` and `SyncPlace`."""
 
     def __init__(self) -> None:
         self._merchants: dict[str, Merchant] = {}
+        self._place = ""
         self._lock = threading.Lock()
 
     def add(self, merchant: Merchant) -> Merchant:
@@ -93,6 +94,12 @@ class InMemoryMerchants:
         page = [self._merchants[business_id] for business_id in ids[:limit]]
         more = len(ids) > limit
         return Page(page, encode_cursor(page[-1].business_id) if more else None)
+
+    def read_place(self) -> str:
+        return self._place
+
+    def write_place(self, business_id: str) -> None:
+        self._place = business_id
 
 
 class InMemoryConversations:

@@ -32,7 +32,7 @@ class MerchantsApp:
             provided={
                 Registrar: registrar,
                 MerchantAdmin: MerchantAdmin(self.store, self.directory, clock),
-                MerchantSync: MerchantSync(self.store, self.directory, clock),
+                MerchantSync: MerchantSync(self.store, self.directory, self.store, clock),
             },
         )
 

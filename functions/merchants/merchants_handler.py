@@ -38,7 +38,7 @@ DIRECTORY = WeChatDirectory(bootstrap.wechat_client(SETTINGS))
 PROVIDED: dict[type, Any] = {
     Registrar: Registrar(STORE, DIRECTORY, now_ms),
     MerchantAdmin: MerchantAdmin(STORE, DIRECTORY, now_ms),
-    MerchantSync: MerchantSync(STORE, DIRECTORY, now_ms),
+    MerchantSync: MerchantSync(STORE, DIRECTORY, bootstrap.merchants_table(SETTINGS), now_ms),
     SubscriptionManager: SubscriptionManager(
         store=bootstrap.subscriptions_table(SETTINGS),
         deliveries=bootstrap.delivery_queue(SETTINGS),

@@ -7,6 +7,7 @@ from typing import Any
 
 from wechat_kf import bootstrap
 from wechat_kf.adapters.aws.queues import OutboundSqsQueue
+from wechat_kf.adapters.wechat.daily_sync import sync_daily
 from wechat_kf.adapters.wechat.directory import WeChatDirectory
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
@@ -33,7 +34,7 @@ SWEEPER = Sweeper(
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Run the task of one of two schedules; the daily one says `{"task": "sync_merchants"}`."""
     if event.get("task") == "sync_merchants":
-        return sync_merchants()
+        return sync_merchants(context)
     found = SWEEPER.sweep()
     for status, number in found.items():
         logger.warning("stuck messages repaired", found=status, number=number)
@@ -41,17 +42,11 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return dict(found)
 
 
-def sync_merchants() -> dict[str, Any]:
-    """Reconcile with WeChat's list and log what was found; the client is built when it is due."""
+def sync_merchants(context: Any) -> dict[str, Any]:
+    """Reconcile with WeChat's list; the client is built when it is due."""
     directory = WeChatDirectory(bootstrap.wechat_client(SETTINGS))
-    report = MerchantSync(bootstrap.announced_merchants(SETTINGS), directory, now_ms).run()
-    facts: dict[str, Any] = {
-        "listed": report.listed,
-        "added": len(report.added),
-        "changed": len(report.changed),
-        "missing": len(report.missing),
-        "conflicting": len(report.conflicting),
-        "complete": report.complete,
-    }
-    logger.info("merchants reconciled", **facts)
-    return facts
+    store, place = bootstrap.announced_merchants(SETTINGS), bootstrap.merchants_table(SETTINGS)
+    return sync_daily(
+        lambda budget_ms: MerchantSync(store, directory, place, now_ms, budget_ms).run(),
+        context.get_remaining_time_in_millis,
+    )

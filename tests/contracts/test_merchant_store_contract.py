@@ -34,7 +34,7 @@ SHOP = Merchant(
 
 
 @pytest.fixture(params=["fake", "real"])
-def store(request: pytest.FixtureRequest) -> MerchantStore:
+def store(request: pytest.FixtureRequest) -> InMemoryMerchants | MerchantsTable:
     if request.param == "fake":
         return InMemoryMerchants()
     resources: Resources = request.getfixturevalue("resources")
@@ -188,3 +188,15 @@ def test_of_several_updates_at_once_exactly_one_is_stored(
 
     with ThreadPoolExecutor(4) as pool:
         assert sorted(pool.map(change, range(4))) == [False, False, False, True]
+
+
+def test_the_place_of_the_reconciliation_is_kept_and_is_no_merchant(
+    store: InMemoryMerchants | MerchantsTable,
+) -> None:
+    assert store.read_place() == ""
+    store.write_place("42")
+    store.write_place("43")
+    assert store.read_place() == "43"
+    assert store.list(limit=10, cursor=None).items == []
+    store.write_place("")
+    assert store.read_place() == ""

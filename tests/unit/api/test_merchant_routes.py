@@ -289,6 +289,7 @@ def test_sync_reports_what_it_did(house: House) -> None:
         "changed": [],
         "missing": [],
         "conflicting": [],
+        "unreadable": [],
         "complete": True,
     }
 

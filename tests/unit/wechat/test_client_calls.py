@@ -248,7 +248,7 @@ def test_an_empty_list_may_be_missing(
     assert client.list_page() == []
 
 
-@pytest.mark.parametrize("found", ["text", {"a": 1}, [1], [{"business_id": 1}]])
+@pytest.mark.parametrize("found", ["text", {"a": 1}, 1])
 def test_a_list_of_something_else_is_malformed(
     wechat: LoopbackWeChat, client: WeChatClient, found: object
 ) -> None:
@@ -470,3 +470,12 @@ def test_callback_check(wechat: LoopbackWeChat, client: WeChatClient) -> None:
     assert wechat.last.json == {"action": "all", "check_operator": "DEFAULT"}
     assert found.dns == (DnsAnswer("203.0.113.7", "UNICOM"),)
     assert found.ping == (PingAnswer("203.0.113.7", "UNICOM", "0%", "23.079ms"),)
+
+
+def test_an_odd_entry_spoils_no_list(wechat: LoopbackWeChat, client: WeChatClient) -> None:
+    odd = [None, 7, {}, {"business_id": 1}, {"account_name": "shop_0002"}, {"business_id": [3]}]
+    sound = {"business_id": 42, "account_name": "shop_0042", "nickname": ""}
+    wechat.answer(LIST, json_reply({"list": [*odd, sound]}))
+    found = list(client.iter_all())
+    assert [item.business_id for item in found] == ["", "", "", "1", "", "", "42"]
+    assert (found[-1].account_name, found[-1].nickname) == ("shop_0042", "")

@@ -236,6 +236,7 @@ class SyncResponse(BaseModel):
         changed=["7", "42"],
         missing=[],
         conflicting=[],
+        unreadable=[],
         complete=True,
     )
 
@@ -245,6 +246,10 @@ class SyncResponse(BaseModel):
     missing: list[str] = Field(description="on record, but WeChat has no such sub-merchant")
     conflicting: list[str] = Field(
         description="not recorded: the account name belongs to another record"
+    )
+    unreadable: list[str] = Field(
+        description="listed by WeChat in a way we cannot use, such as without a name; nothing was "
+        "done; an empty id when there is none"
     )
     complete: bool = Field(description="false when time ran out: call again for the rest")
 
@@ -256,6 +261,7 @@ class SyncResponse(BaseModel):
             changed=list(report.changed),
             missing=list(report.missing),
             conflicting=list(report.conflicting),
+            unreadable=list(report.unreadable),
             complete=report.complete,
         )
 

@@ -156,9 +156,7 @@ class WeChatClient:
             else {"account_name": _require("account_name", account_name)}
         )
         answer = self._caller.json(Call(operations.GET, document=document))
-        return read_sub_merchant(
-            replies.require_object(answer, "business_info", operations.GET), operations.GET
-        )
+        return read_sub_merchant(replies.require_object(answer, "business_info", operations.GET))
 
     def list_page(self, offset: int = 0, count: int = MAX_PAGE) -> list[SubMerchant]:
         """Return one page, from `offset` (0 and up) on, of at most `count` (1 to 200)."""
@@ -167,8 +165,8 @@ class WeChatClient:
         if not 1 <= count <= MAX_PAGE:
             raise InvalidInputError("count", f"must be 1 to {MAX_PAGE}")
         call = Call(operations.LIST, document={"offset": offset, "count": count})
-        items = replies.read_objects(self._caller.json(call), "list", operations.LIST)
-        return [read_sub_merchant(item, operations.LIST) for item in items]
+        items = replies.read_list(self._caller.json(call), "list", operations.LIST)
+        return [read_sub_merchant(item) for item in items]
 
     def iter_all(self) -> Iterator[SubMerchant]:
         """Yield every sub-merchant once, reading page after page.
@@ -179,11 +177,13 @@ class WeChatClient:
         offset = 0
         while True:
             page = self.list_page(offset)
-            fresh = {item.business_id: item for item in page if item.business_id not in seen}
-            yield from fresh.values()
-            if len(page) < MAX_PAGE or not fresh:
+            before = len(seen)
+            for item in page:
+                if not item.business_id or item.business_id not in seen:
+                    yield item
+                seen.add(item.business_id)
+            if len(page) < MAX_PAGE or len(seen) == before:
                 return
-            seen.update(fresh)
             offset += MAX_PAGE
 
     # Messages (docs/wechat-api.md, sections 4 and 5)

@@ -84,8 +84,16 @@ def read_objects(
     document: Mapping[str, Any], name: str, operation: Operation
 ) -> list[dict[str, Any]]:
     """Return an array of objects; absent and `null` are the empty array."""
+    value = read_list(document, name, operation)
+    if not all(isinstance(item, dict) for item in value):
+        raise malformed(operation, name)
+    return value
+
+
+def read_list(document: Mapping[str, Any], name: str, operation: Operation) -> list[Any]:
+    """Return an array of anything; absent and `null` are the empty array."""
     value = document.get(name) or []
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+    if not isinstance(value, list):
         raise malformed(operation, name)
     return value
 

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wechat_kf.wechat import replies
-from wechat_kf.wechat.operations import Operation
-
 MAX_PAGE = 200
 """The largest page WeChat's list gives."""
 
@@ -22,7 +19,7 @@ class SubMerchant:
 
     `business_id` is text, whatever WeChat sends. `icon` is the avatar, a URL or a media id:
     the documents disagree, so treat it as an opaque string. `extra` keeps every field that is
-    not known here.
+    not known here. A field that WeChat left out, or wrote in no known form, is empty.
     """
 
     business_id: str
@@ -32,13 +29,20 @@ class SubMerchant:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_sub_merchant(document: Mapping[str, Any], operation: Operation) -> SubMerchant:
-    """Read a sub-merchant; raises `MalformedReplyError` without `business_id` or names."""
+def read_sub_merchant(document: Any) -> SubMerchant:
+    """Read a sub-merchant. What is absent or not a text is empty: one odd entry spoils no list."""
+    if not isinstance(document, dict):
+        return SubMerchant("", "", "")
     icons = (document.get(name) for name in _AVATAR_NAMES)
     return SubMerchant(
-        business_id=replies.require_text(document, "business_id", operation),
-        account_name=replies.require_text(document, "account_name", operation),
-        nickname=replies.require_text(document, "nickname", operation),
+        business_id=_read_text(document, "business_id"),
+        account_name=_read_text(document, "account_name"),
+        nickname=_read_text(document, "nickname"),
         icon=next((str(icon) for icon in icons if icon), None),
         extra={name: value for name, value in document.items() if name not in _KNOWN},
     )
+
+
+def _read_text(document: Mapping[str, Any], name: str) -> str:
+    value = document.get(name)
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""

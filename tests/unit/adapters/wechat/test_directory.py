@@ -13,6 +13,7 @@ from wechat_kf.domain.merchants.merchant import (
     DirectoryEntry,
     OutcomeUnknownError,
     Registration,
+    UnreadableEntryError,
 )
 from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat import operations
@@ -123,8 +124,9 @@ def test_the_list_is_wechats_and_an_icon_may_be_missing() -> None:
     def listed() -> Iterator[SubMerchant]:
         yield from (FOUND, bare)
 
+    odd: list[str] = []
     client = StubClient(iter_all=listed())
-    assert list(directory(client).list()) == [
+    assert list(directory(client).list(odd.append)) == [
         ENTRY,
         DirectoryEntry("43", "shop_0043", "香蕉旗舰店", ""),
     ]
@@ -140,4 +142,39 @@ def test_update_and_upload_reach_wechat() -> None:
     assert client.asked == [
         ("update", ("42",), {"nickname": "新名字", "icon_media_id": None}),
         ("upload_image", (b"image",), {}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        SubMerchant("", "shop_0001", "商店"),
+        SubMerchant("0", "shop_0001", "商店"),  # the main account's own id
+        SubMerchant("-1", "shop_0001", "商店"),
+        SubMerchant("042", "shop_0001", "商店"),
+        SubMerchant("4" * 21, "shop_0001", "商店"),
+        SubMerchant("４２", "shop_0001", "商店"),
+        SubMerchant("42\n", "shop_0001", "商店"),
+        SubMerchant("42", "", "商店"),
+        SubMerchant("42", "x" * 201, "商店"),
+        SubMerchant("42", "shop_0001", "商" * 201),
+    ],
+)
+def test_an_odd_entry_is_reported_and_spoils_no_list(odd: SubMerchant) -> None:
+    reported: list[str] = []
+    client = StubClient(iter_all=iter([odd, FOUND]), get=odd)
+    assert list(directory(client).list(reported.append)) == [ENTRY]
+    assert reported == [odd.business_id]
+    with pytest.raises(UnreadableEntryError) as raised:
+        directory(client).get("42")
+    assert raised.value.business_id == odd.business_id
+
+
+def test_what_does_not_identify_a_merchant_may_be_odd() -> None:
+    bare = SubMerchant("42", "shop_0042", "", "x" * 2_001)
+    longest = SubMerchant("43", "x" * 200, "商" * 200, "x" * 2_000)
+    client = StubClient(iter_all=iter([bare, longest]))
+    assert list(directory(client).list(lambda business_id: None)) == [
+        DirectoryEntry("42", "shop_0042", "", ""),
+        DirectoryEntry("43", "x" * 200, "商" * 200, "x" * 2_000),
     ]

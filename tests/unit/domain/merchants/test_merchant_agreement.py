@@ -79,7 +79,7 @@ class Merchants(RuleBasedStateMachine):
         clock = FakeClock()
         self.registrar = Registrar(self.store, self.directory, clock, pause=lambda _: None)
         self.admin = MerchantAdmin(self.store, self.directory, clock)
-        self.sync = MerchantSync(self.store, self.directory, clock)
+        self.sync = MerchantSync(self.store, self.directory, self.store, clock)
         self.promised: dict[str, str] = {}  # external id → business id, as answered to a caller
 
     @rule(name=NAMES, external_id=EXTERNAL_IDS, nickname=NICKNAMES, fault=FAULTS)

@@ -32,12 +32,14 @@ MERCHANT: Final = "merchant"
 ACCOUNT_NAME: Final = "account_name"
 EXTERNAL_ID: Final = "external_id"
 
+_PLACE: Final = {"kind": "sync", "key": "place"}
+
 TRIES = 4
 """Transactions on the same items at the same moment cancel each other; each is tried again."""
 
 
 class MerchantsTable:
-    """Implements `MerchantStore`. Key: `kind`, `key`."""
+    """Implements `MerchantStore` and `SyncPlace`. Key: `kind`, `key`."""
 
     def __init__(
         self, client: Any, table_name: str, *, pause: Callable[[float], None] = time.sleep
@@ -81,6 +83,13 @@ class MerchantsTable:
             )
         )
         return Page([_merchant(row) for row in rows], _next_cursor(end))
+
+    def read_place(self) -> str:
+        row = self._table.get(_PLACE)
+        return str(row["business_id"]) if row else ""
+
+    def write_place(self, business_id: str) -> None:
+        self._table.put({**_PLACE, "business_id": business_id})
 
     def _find(self, kind: str, name: str) -> Merchant | None:
         pointer = self._table.get({"kind": kind, "key": name})

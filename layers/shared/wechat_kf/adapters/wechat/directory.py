@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 
 from wechat_kf.domain.merchants.merchant import (
     AccountNameTakenError,
     DirectoryEntry,
     OutcomeUnknownError,
     Registration,
+    UnreadableEntryError,
 )
 from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat import errors as wechat_errors
 from wechat_kf.wechat.client import WeChatClient
 from wechat_kf.wechat.submerchants import SubMerchant
+
+_BUSINESS_ID = re.compile(r"[1-9][0-9]{0,19}")
+_LONGEST = 200
+"""Characters of a name; WeChat allows 30."""
+
+_LONGEST_URL = 2_000
 
 
 class WeChatDirectory:
@@ -56,8 +64,14 @@ class WeChatDirectory:
         except wechat_errors.SubMerchantNotFoundError:
             return None
 
-    def list(self) -> Iterator[DirectoryEntry]:
-        return map(_entry, self._client.iter_all())
+    def list(self, report_unreadable: Callable[[str], None]) -> Iterator[DirectoryEntry]:
+        for found in self._client.iter_all():
+            try:
+                entry = _entry(found)
+            except UnreadableEntryError:
+                report_unreadable(found.business_id)
+                continue
+            yield entry
 
     def upload_icon(self, image: bytes) -> str:
         return self._client.upload_image(image).media_id
@@ -78,4 +92,14 @@ class WeChatDirectory:
 
 
 def _entry(found: SubMerchant) -> DirectoryEntry:
-    return DirectoryEntry(found.business_id, found.account_name, found.nickname, found.icon or "")
+    """Translate WeChat's description.
+
+    Be strict about what identifies a sub-merchant, which becomes a key of ours; lenient about the
+    rest: a nickname may be empty.
+    """
+    usable = _BUSINESS_ID.fullmatch(found.business_id) and 0 < len(found.account_name) <= _LONGEST
+    if not usable or len(found.nickname) > _LONGEST:
+        raise UnreadableEntryError(found.business_id)
+    icon = found.icon or ""
+    icon_url = icon if len(icon) <= _LONGEST_URL else ""
+    return DirectoryEntry(found.business_id, found.account_name, found.nickname, icon_url)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
 from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.paging import Page
-from wechat_kf.errors import ConflictError, NotFoundError
+from wechat_kf.errors import AppError, ConflictError, NotFoundError
 
 Icon = bytes | str
 """The image itself, or the media id of an image uploaded to WeChat in the last 3 days."""
@@ -102,6 +102,17 @@ class Registration:
     name_is_derived: bool = False
     transfer_to_commkf: bool | None = None
     welcome_message: str | None = None
+
+
+class UnreadableEntryError(AppError):
+    """WeChat describes a sub-merchant in a way we cannot use, such as without a name."""
+
+    code = "malformed_reply"
+    status = 502
+
+    def __init__(self, business_id: str) -> None:
+        super().__init__("WeChat's description of the sub-merchant is not usable")
+        self.business_id = business_id
 
 
 class OutcomeUnknownError(Exception):
@@ -198,12 +209,17 @@ class SubMerchantDirectory(Protocol):
     ) -> None:
         """Change the nickname, the icon or both."""
 
-    def get(self, business_id: str) -> DirectoryEntry | None: ...
+    def get(self, business_id: str) -> DirectoryEntry | None:
+        """Return a sub-merchant, or None. Raises UnreadableEntryError."""
 
-    def find(self, account_name: str) -> DirectoryEntry | None: ...
+    def find(self, account_name: str) -> DirectoryEntry | None:
+        """Return a sub-merchant, or None. Raises UnreadableEntryError."""
 
-    def list(self) -> Iterator[DirectoryEntry]:
-        """Yield every sub-merchant once; what changes meanwhile may be missed."""
+    def list(self, report_unreadable: Callable[[str], None]) -> Iterator[DirectoryEntry]:
+        """Yield every sub-merchant once; what changes meanwhile may be missed.
+
+        `report_unreadable` is called with the business id of each that we cannot use.
+        """
 
     def upload_icon(self, image: bytes) -> str:
         """Upload an image and return its media id, good for 3 days."""
