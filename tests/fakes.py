@@ -60,10 +60,12 @@ class InMemoryMerchants:
     def update(self, before: Merchant, after: Merchant) -> Merchant:
         with self._lock:
             known = self._merchants.get(before.business_id)
+            stored = replace(after, version=before.version + 1)
+            if known == stored:
+                return stored
             if known is None or known.version != before.version:
                 raise ChangedMeanwhileError
             self._require_free(after)
-            stored = replace(after, version=before.version + 1)
             self._merchants[after.business_id] = stored
             return stored
 
@@ -350,6 +352,7 @@ class InMemoryTokens:
         self._token: AccessToken | None = None
         self._forced = ForcedRefreshes()
         self._lease: tuple[str, int] | None = None
+        self._written_by = ""
         self._lock = threading.Lock()
 
     def read(self) -> AccessToken | None:
@@ -373,8 +376,8 @@ class InMemoryTokens:
         with self._lock:
             newer = self._token is None or self._token.requested_at < token.requested_at
             if not newer or not self._lease or self._lease[0] != owner:
-                return False
-            self._token, self._lease = token, None
+                return self._token == token and self._written_by == owner
+            self._token, self._lease, self._written_by = token, None, owner
             return True
 
     def drop_lease(self, owner: str) -> None:

@@ -479,3 +479,11 @@ def test_an_odd_entry_spoils_no_list(wechat: LoopbackWeChat, client: WeChatClien
     found = list(client.iter_all())
     assert [item.business_id for item in found] == ["", "", "", "1", "", "", "42"]
     assert (found[-1].account_name, found[-1].nickname) == ("shop_0042", "")
+
+
+def test_a_name_cut_in_an_emoji_can_be_stored(wechat: LoopbackWeChat, client: WeChatClient) -> None:
+    entry = r'{"business_id":42,"account_name":"shop_0042","nickname":"\u5e97\ud83d","icon_url":7}'
+    wechat.answer(LIST, Reply(f'{{"list":[{entry}]}}'.encode()))
+    (found,) = client.iter_all()
+    assert found.nickname == "店\ufffd"
+    assert found.icon == "7"

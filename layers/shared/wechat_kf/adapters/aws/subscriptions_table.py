@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from secrets import token_hex
 from typing import Any
 
 from wechat_kf.adapters.aws.dynamo import Attributes, ConditionFailedError, Query, Table, Value
@@ -72,17 +73,14 @@ class SubscriptionsTable:
                 return found
 
     def remove(self, business_id: str, subscription_id: str) -> bool:
-        return self._table.delete(_key(business_id, subscription_id))
+        # Look before: when the answer is lost, boto3's repeat finds nothing to delete.
+        existed = self.get(business_id, subscription_id) is not None
+        return self._table.delete(_key(business_id, subscription_id)) or existed
 
     def update(self, subscription: Subscription) -> bool:
         members = {**_members(subscription), "revision": subscription.revision + 1}
-        return self._change(
-            subscription,
-            "SET " + ", ".join(f"#{name} = :{name}" for name in members),
-            {f":{name}": value for name, value in members.items()}
-            | {":known": subscription.revision},
-            "#revision = :known",
-        )
+        known = {":known": subscription.revision}
+        return self._change(subscription, "update_id", members, "#revision = :known", known)
 
     def count_failure(self, business_id: str, subscription_id: str, now: int) -> Circuit | None:
         try:
@@ -97,33 +95,38 @@ class SubscriptionsTable:
         return _circuit(row)
 
     def move_circuit(self, subscription: Subscription, circuit: Circuit) -> bool:
-        state = {name: getattr(circuit, name) for name in _CIRCUIT}
-        values: dict[str, Value] = {f":{name}": value for name, value in state.items() if value}
-        kept = ", ".join(f"#{name} = :{name}" for name, value in state.items() if value)
-        cleared = ", ".join(f"#{name}" for name, value in state.items() if not value)
-        change = " ".join([f"SET {kept}" if kept else "", f"REMOVE {cleared}" if cleared else ""])
-        if seen := subscription.circuit.open_until:
-            return self._change(
-                subscription, change, {**values, ":seen": seen}, "#open_until = :seen"
-            )
-        return self._change(subscription, change, values, "attribute_not_exists(#open_until)")
+        state = {name: getattr(circuit, name) or None for name in _CIRCUIT}
+        seen = subscription.circuit.open_until or None
+        condition = "#open_until = :seen" if seen else "attribute_not_exists(#open_until)"
+        return self._change(subscription, "move_id", state, condition, {":seen": seen})
 
     def _change(
         self,
         subscription: Subscription,
-        change: str,
-        values: dict[str, Value],
+        mark: str,
+        state: Mapping[str, Value],
         condition: str,
+        known: Mapping[str, Value],
     ) -> bool:
+        """Set attributes, or remove those that are None, if `condition` holds; else return False.
+
+        When the answer is lost, boto3 writes again: the attribute `mark` shows that the change that
+        it meets is ours.
+        """
+        ours = token_hex(8)
+        state = {**state, mark: ours}
+        values = {f":{name}": value for name, value in state.items() if value is not None}
+        kept = ", ".join(f"#{name} = :{name}" for name in state if state[name] is not None)
+        removed = ", ".join(f"#{name}" for name in state if state[name] is None)
         try:
             self._table.update(
                 _key(subscription.business_id, subscription.subscription_id),
-                change.strip(),
-                values,
+                f"SET {kept}" + (f" REMOVE {removed}" if removed else ""),
+                {**values, **known},
                 condition=f"attribute_exists(#subscription_id) AND {condition}",
             )
-        except ConditionFailedError:
-            return False
+        except ConditionFailedError as failed:
+            return failed.old is not None and failed.old.get(mark) == ours
         return True
 
 

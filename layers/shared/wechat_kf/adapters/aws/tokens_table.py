@@ -50,26 +50,33 @@ class TokensTable:
         )
 
     def write(self, token: AccessToken, owner: str) -> bool:
-        return self._update_leased(
-            "SET #access_token = :token, #requested_at = :requested, #expires_at = :expires"
-            " REMOVE #lease_owner, #lease_until",
-            {
-                ":token": token.value,
-                ":requested": token.requested_at,
-                ":expires": token.expires_at,
-                ":me": owner,
-            },
-            f"{_OURS} AND (attribute_not_exists(#requested_at) OR #requested_at < :requested)",
-        )
+        written = (token.value, token.requested_at, owner)
+        try:
+            self._table.update(
+                self._key,
+                "SET #access_token = :token, #requested_at = :requested, #expires_at = :expires,"
+                " #written_by = :me REMOVE #lease_owner, #lease_until",
+                {
+                    ":token": token.value,
+                    ":requested": token.requested_at,
+                    ":expires": token.expires_at,
+                    ":me": owner,
+                },
+                condition=f"{_OURS} AND "
+                "(attribute_not_exists(#requested_at) OR #requested_at < :requested)",
+            )
+        except ConditionFailedError as failed:
+            # When the answer is lost, boto3 writes again, and the lease is no longer ours.
+            row = failed.old or {}
+            return written == tuple(map(row.get, ("access_token", "requested_at", "written_by")))
+        return True
 
     def drop_lease(self, owner: str) -> None:
         self._update_leased("REMOVE #lease_owner, #lease_until", {":me": owner})
 
-    def _update_leased(
-        self, change: str, values: Mapping[str, Value], condition: str = _OURS
-    ) -> bool:
+    def _update_leased(self, change: str, values: Mapping[str, Value]) -> bool:
         try:
-            self._table.update(self._key, change, values, condition=condition)
+            self._table.update(self._key, change, values, condition=_OURS)
         except ConditionFailedError:
             return False
         return True
