@@ -25,17 +25,21 @@ from wechat_kf.adapters.aws.queues import (
     DeliverySqsQueue,
     EventSqsQueue,
     OutboundSqsQueue,
+    UnrecordedSqsQueue,
     delivery_from_body,
     event_from_body,
+    is_delivered,
     outbound_from_body,
 )
 from wechat_kf.adapters.wechat.push_receiver import PushPolicy, PushReceiver
 from wechat_kf.adapters.wechat.sender import WeChatSender
 from wechat_kf.adapters.wechat.token_issuer import StableTokenIssuer
 from wechat_kf.domain.access_token import TokenKeeper, TokenProvider
-from wechat_kf.domain.clock import MINUTE, SECOND
+from wechat_kf.domain.clock import MINUTE, SECOND, Clock
+from wechat_kf.domain.events import Event, EventQueue
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.attempt import Attempt
+from wechat_kf.domain.messages.inbound import Inbound
 from wechat_kf.domain.messages.sweeper import NoSender, Sweeper
 from wechat_kf.domain.subscriptions.dispatch import Dispatch, PostponedError, lengthen
 from wechat_kf.domain.subscriptions.fanout import FanOut
@@ -136,7 +140,6 @@ class Bundle:
         self.subscriptions = InMemorySubscriptions()
         self._conversations = InMemoryConversations()
         self._tokens = InMemoryTokens()
-        self._events = EventSqsQueue(self._sqs, self.inbound.url)
         self.consumers = [
             Consumer(timeline, self.inbound, self._sqs, self._inbound_worker),
             Consumer(timeline, self.deliveries, self._sqs, self._deliveries_worker),
@@ -152,7 +155,7 @@ class Bundle:
         return PushReceiver(
             PushPolicy(settings.app_id, PushMode.SECURE, max_age_seconds=600),
             _Secret({"token": settings.token, "encoding_aes_key": settings.encoding_aes_key}),
-            self._events,
+            EventSqsQueue(self._sqs, self.inbound.url),
             self._clock,
         )
 
@@ -165,35 +168,45 @@ class Bundle:
         """One run of the sweeper, which may die like everyone else."""
         store = self._exposed(self.messages)
         app_id = self._world.settings.app_id
-        settler = Attempt(store, NoSender(), self._events, self._clock, app_id, lambda *_: None)
+        events = self._new_fan_out()
+        settler = Attempt(store, NoSender(), events, self._clock, app_id, lambda *_: None)
         try:
             Sweeper(store, OutboundSqsQueue(self._sqs, self.outbound.url), settler).sweep()
         except (Crash, UnavailableError):
             return
 
     def _inbound_worker(self) -> Handle:
-        fan_out = FanOut(
+        inbound = Inbound(
             conversations=self._exposed(self._conversations),
             transcript=self._exposed(self.messages),
-            subscriptions=CachedSubscriptions(self._exposed(self.subscriptions), self._clock),
-            deliveries=DeliverySqsQueue(self._sqs, self.deliveries.url),
-            clock=self._clock,
+            subscribers=self._new_fan_out(),
+            unrecorded=UnrecordedSqsQueue(self._sqs, self.inbound.url),
         )
 
         def handle(record: Record) -> None:
             event = event_from_body(record.body)
-            first, _ = self.fan_outs.get(event.id, (self._clock(), 0))
-            self.fan_outs[event.id] = (first, self._clock())
-            fan_out.handle(event)
+            if is_delivered(record.body):
+                inbound.record(event)
+            else:
+                inbound.handle(event)
 
         return handle
+
+    def _new_fan_out(self) -> EventQueue:
+        """Return the fan-out of a new worker; it notes when it was asked to fan an event out."""
+        fan_out = FanOut(
+            subscriptions=CachedSubscriptions(self._exposed(self.subscriptions), self._clock),
+            deliveries=DeliverySqsQueue(self._sqs, self.deliveries.url),
+            clock=self._clock,
+        )
+        return _Noting(fan_out, self.fan_outs, self._clock)
 
     def _deliveries_worker(self) -> Handle:
         dispatch = Dispatch(
             subscriptions=SubscriptionMemory(self._exposed(self.subscriptions), self._clock),
             subscribers={TargetType.WEBHOOK: self._hooks},
             dead_letters=DeadLetterSqsQueue(self._sqs, self.dead_letters.url),
-            events=self._events,
+            events=self._new_fan_out(),
             clock=self._clock,
             app_id=self._world.settings.app_id,
         )
@@ -214,7 +227,7 @@ class Bundle:
         attempt = Attempt(
             store=self._exposed(self.messages),
             sender=WeChatSender(client),
-            events=self._events,
+            events=self._new_fan_out(),
             clock=self._clock,
             app_id=self._world.settings.app_id,
             report=lambda *_: None,
@@ -235,6 +248,20 @@ class Bundle:
 
     def _exposed(self, store: T) -> T:
         return cast(T, Exposed(store, self._weather))
+
+
+@dataclass(frozen=True, slots=True)
+class _Noting:
+    """An `EventQueue` that notes when each event was first and last put."""
+
+    fan_out: FanOut
+    fan_outs: dict[str, tuple[int, int]]
+    clock: Clock
+
+    def put(self, event: Event) -> None:
+        first, _ = self.fan_outs.get(event.id, (self.clock(), 0))
+        self.fan_outs[event.id] = (first, self.clock())
+        self.fan_out.put(event)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from standardwebhooks import Webhook
 from local.emulator import Emulator
 from tests.contracts.aws_resources import Resources
 from tests.unit.adapters.webhooks.loopback import OK, Server, answer, serving
-from wechat_kf.adapters.aws.queues import DeliverySqsQueue, delivery_from_body, event_from_body
+from wechat_kf.adapters.aws.queues import DeliverySqsQueue, delivery_from_body
 from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.events import Event, EventType
@@ -52,7 +52,6 @@ class Deployment:
     sqs: Any
     queue_url: str
     dead_letters_url: str
-    inbound_url: str
     subscriptions: SubscriptionsTable
 
     def subscribe(self, name: str, server: Server) -> None:
@@ -99,10 +98,9 @@ class Deployment:
             for message in messages
         ]
 
-    def notices(self) -> list[Event]:
-        """What the fan-out was told."""
-        messages = self.sqs.receive_message(QueueUrl=self.inbound_url).get("Messages", [])
-        return [event_from_body(message["Body"]) for message in messages]
+    def notices(self) -> list[Delivery]:
+        """What was queued for other subscribers."""
+        return [delivery_from_body(record["body"]) for record in self._receive()]
 
     def dead_letters(self) -> list[tuple[str, str]]:
         messages = self.sqs.receive_message(
@@ -134,7 +132,6 @@ def deployment(
     urls = {
         "DELIVERIES_QUEUE_URL": resources.queue("DeliveriesQueue"),
         "DELIVERIES_DEAD_LETTER_QUEUE_URL": resources.queue("DeliveriesDeadLetterQueue"),
-        "INBOUND_QUEUE_URL": resources.queue("InboundQueue"),
     }
     environment = {
         **emulator.client_environment(),
@@ -153,7 +150,6 @@ def deployment(
         sqs,
         urls["DELIVERIES_QUEUE_URL"],
         urls["DELIVERIES_DEAD_LETTER_QUEUE_URL"],
-        urls["INBOUND_QUEUE_URL"],
         SubscriptionsTable(dynamodb, table),
     )
     sys.modules.pop(MODULE, None)
@@ -225,18 +221,20 @@ def test_what_is_too_old_goes_to_the_dead_letters_with_the_reason(deployment: De
     assert deployment.dead_letters() == [("shop-0", "expired: answered 500")]
 
 
-def test_a_410_disables_and_is_told_to_the_fan_out_and_to_the_operators(
+def test_a_410_disables_and_notifies_the_other_subscribers_and_the_operators(
     deployment: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with serving(answer(b"HTTP/1.1 410 Gone\r\n\r\n")) as server:
         deployment.subscribe("shop", server)
+        deployment.subscribe("neighbour", server)
         deployment.line_up("shop", "o1")
         assert deployment.invoke() == []
     found = deployment.subscriptions.get("42", "shop")
     assert found
     assert (found.status, found.status_reason) == (SubscriptionStatus.DISABLED, "answered 410")
     assert deployment.dead_letters() == [("shop-0", "disabled")]
-    [notice] = deployment.notices()
+    notices = {notice.subscription_id: notice.event for notice in deployment.notices()}
+    notice = notices["neighbour"]
     assert notice.type == EventType.SUBSCRIPTION_PAUSED
     assert (notice.business_id, notice.data["subscription_id"]) == ("42", "shop")
     assert "SubscriptionsStopped" in capsys.readouterr().out

@@ -14,6 +14,7 @@ from tests.fakes import FakeClock, InMemoryMessages
 from wechat_kf.adapters.aws.messages_table import MessagesTable
 from wechat_kf.domain.clock import DAY, MINUTE, SECOND
 from wechat_kf.domain.events import Event, EventType
+from wechat_kf.domain.messages.inbound import Transcript
 from wechat_kf.domain.messages.message import (
     Failure,
     Guarantee,
@@ -28,7 +29,6 @@ from wechat_kf.domain.messages.message import (
 )
 from wechat_kf.domain.messages.ports import Claim, Claimed, OutboundStore, TranscriptReader
 from wechat_kf.domain.messages.transcript import Direction, TranscriptEntry
-from wechat_kf.domain.subscriptions.fanout import Transcript
 from wechat_kf.errors import ConflictError, InvalidRequestError
 
 NOW = FakeClock().now

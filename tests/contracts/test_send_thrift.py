@@ -7,8 +7,10 @@ from tests.contracts.counting import CountingClient
 from tests.fakes import FakeClock, ignore_report
 from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
 from wechat_kf.adapters.aws.messages_table import MessagesTable
-from wechat_kf.adapters.aws.queues import EventSqsQueue, OutboundSqsQueue
+from wechat_kf.adapters.aws.queues import DeliverySqsQueue, OutboundSqsQueue
+from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.domain.clock import MINUTE
+from wechat_kf.domain.events import ANY_MERCHANT
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.attempt import Attempt
 from wechat_kf.domain.messages.broadcasts import BroadcastRequest, Broadcasts, expand
@@ -18,6 +20,9 @@ from wechat_kf.domain.messages.message import (
     Sent,
     Status,
 )
+from wechat_kf.domain.subscriptions.fanout import FanOut
+from wechat_kf.domain.subscriptions.subscription import Subscription, Target, TargetType
+from wechat_kf.domain.subscriptions.subscription_memory import CachedSubscriptions
 
 TEXT = {"type": "text", "text": "您好"}
 WRITES = ("put_item", "update_item", "delete_item", "transact_write_items", "batch_write_item")
@@ -52,7 +57,15 @@ class Office:
         self.broadcasts = Broadcasts(
             BroadcastsTable(self.dynamodb, table, 30, clock), self.store, clock
         )
-        events = EventSqsQueue(self.sqs, resources.queue("InboundQueue"))
+        subscriptions = SubscriptionsTable(
+            resources.dynamodb, resources.table("SubscriptionsTable")
+        )
+        self.subscriptions = subscriptions
+        events = FanOut(
+            CachedSubscriptions(subscriptions, clock),
+            DeliverySqsQueue(self.sqs, resources.queue("DeliveriesQueue")),
+            clock,
+        )
         self.worker = Attempt(
             self.store, self.wechat, events, clock, "wx0123456789abcdef", ignore_report
         )
@@ -64,12 +77,21 @@ class Office:
         return self.acceptance.get("42", accepted.message_id)
 
 
-def test_a_send_costs_four_writes_two_queue_calls_and_one_call(resources: Resources) -> None:
+def test_a_send_costs_four_writes_one_queue_call_and_one_call(resources: Resources) -> None:
     office = Office(resources)
     assert office.send().status is Status.SENT
     assert writes(office.dynamodb) == 4
-    assert office.sqs.calls == {"send_message": 2}
+    assert office.sqs.calls == {"send_message": 1}
     assert office.wechat.calls == 1
+
+
+def test_an_outcome_costs_one_queue_call_for_its_subscribers(resources: Resources) -> None:
+    office = Office(resources)
+    target = Target(TargetType.WEBHOOK, "https://shop.test/hook")
+    office.subscriptions.add(Subscription("42", "s1", target))
+    office.subscriptions.add(Subscription(ANY_MERCHANT, "s2", target))
+    office.send()
+    assert office.sqs.calls == {"send_message": 1, "send_message_batch": 1}
 
 
 def test_a_repeated_request_costs_one_refused_write(resources: Resources) -> None:

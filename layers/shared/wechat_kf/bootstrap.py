@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wechat_kf.adapters.aws.media_table import MediaTable
     from wechat_kf.adapters.aws.merchants_table import MerchantsTable
     from wechat_kf.adapters.aws.messages_table import MessagesTable
-    from wechat_kf.adapters.aws.queues import DeliverySqsQueue, EventSqsQueue
+    from wechat_kf.adapters.aws.queues import DeliverySqsQueue
     from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
     from wechat_kf.adapters.wechat.account import WeChatAccount
     from wechat_kf.domain.access_token import TokenProvider
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from wechat_kf.domain.messages.permission import SendingPermission
     from wechat_kf.domain.messages.ports import MessageSender
     from wechat_kf.domain.subscriptions.dispatch import Dispatch
+    from wechat_kf.domain.subscriptions.fanout import FanOut
     from wechat_kf.domain.subscriptions.subscription import Subscription
     from wechat_kf.wechat.client import WeChatClient
 
@@ -40,11 +41,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EventSettings:
+class SubscriptionSettings:
+    """Environment of a function that reads subscriptions or queues deliveries to them."""
+
+    subscriptions_table: str
+    deliveries_queue_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventSettings(SubscriptionSettings):
     """Environment of a function that emits events."""
 
     app_id: str
-    inbound_queue_url: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +76,6 @@ class ConversationSettings:
     """Environment of a function that reads or writes conversations."""
 
     conversations_table: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class SubscriptionSettings:
-    """Environment of a function that reads subscriptions or queues deliveries to them."""
-
-    subscriptions_table: str
-    deliveries_queue_url: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,10 +182,13 @@ def delivery_queue(settings: SubscriptionSettings) -> DeliverySqsQueue:
     return DeliverySqsQueue(sqs(), settings.deliveries_queue_url)
 
 
-def event_queue(settings: EventSettings) -> EventSqsQueue:
-    from wechat_kf.adapters.aws.queues import EventSqsQueue
+def fan_out(settings: EventSettings) -> FanOut:
+    """Wire the queueing of deliveries to the subscribers of an event."""
+    from wechat_kf.domain.subscriptions.fanout import FanOut
+    from wechat_kf.domain.subscriptions.subscription_memory import CachedSubscriptions
 
-    return EventSqsQueue(sqs(), settings.inbound_queue_url)
+    subscriptions = CachedSubscriptions(subscriptions_table(settings), now_ms)
+    return FanOut(subscriptions, delivery_queue(settings), now_ms)
 
 
 def announced_merchants(settings: MerchantChangeSettings) -> AnnouncedMerchants:
@@ -193,7 +196,7 @@ def announced_merchants(settings: MerchantChangeSettings) -> AnnouncedMerchants:
     from wechat_kf.domain.merchants.announcements import AnnouncedMerchants
 
     return AnnouncedMerchants(
-        merchants_table(settings), event_queue(settings), settings.app_id, report_loss=_log_loss
+        merchants_table(settings), fan_out(settings), settings.app_id, report_loss=_log_loss
     )
 
 
@@ -218,7 +221,7 @@ def attempt(settings: AttemptSettings, sender: MessageSender) -> Attempt:
     return Attempt(
         store=messages_table(settings),
         sender=sender,
-        events=event_queue(settings),
+        events=fan_out(settings),
         clock=now_ms,
         app_id=settings.app_id,
         report=log_outcome,
@@ -257,7 +260,7 @@ def dispatch(settings: DeliverySettings) -> Dispatch:
             TargetType.EVENT_BUS: EventBusSubscriber(make_client("events", TARGET_LIMITS)),
         },
         dead_letters=DeadLetterSqsQueue(sqs(), settings.deliveries_dead_letter_queue_url),
-        events=event_queue(settings),
+        events=fan_out(settings),
         clock=now_ms,
         app_id=settings.app_id,
         report_stop=_log_stop,

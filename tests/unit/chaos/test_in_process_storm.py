@@ -34,13 +34,13 @@ def test_the_same_seed_is_the_same_storm() -> None:
 
 
 def test_an_event_that_is_dropped_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    handle = FanOut.handle
+    put = FanOut.put
 
     def forgetful(self: FanOut, event: object) -> None:
         if not str(getattr(event, "id", "")).startswith("0"):
-            handle(self, event)  # type: ignore[arg-type]
+            put(self, event)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(FanOut, "handle", forgetful)
+    monkeypatch.setattr(FanOut, "put", forgetful)
     assert run(SHORT).broken["pushes lost"]
 
 

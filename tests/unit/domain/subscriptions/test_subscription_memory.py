@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from tests.fakes import FakeClock, InMemorySubscriptions
+from wechat_kf.domain.clock import MINUTE, SECOND
 from wechat_kf.domain.subscriptions.subscription import (
     Subscription,
     SubscriptionStatus,
     Target,
     TargetType,
 )
-from wechat_kf.domain.subscriptions.subscription_memory import SubscriptionMemory
+from wechat_kf.domain.subscriptions.subscription_memory import (
+    CachedSubscriptions,
+    SubscriptionMemory,
+)
+from wechat_kf.errors import UnavailableError
 
 ACTIVE = Subscription("42", "s1", Target(TargetType.WEBHOOK, "https://shop.test/hook"))
 
@@ -45,3 +51,70 @@ def test_one_that_is_active_again_is_so_at_once(
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+class FailingSubscriptions(InMemorySubscriptions):
+    """Counts the reads of lists; `down` makes them fail."""
+
+    down = False
+    reads = 0
+
+    def list(self, business_id: str) -> Sequence[Subscription]:
+        self.reads += 1
+        if self.down:
+            raise UnavailableError("DynamoDB does not answer")
+        return super().list(business_id)
+
+
+def test_a_table_that_is_down_leaves_the_old_lists_in_use_for_five_minutes(
+    clock: FakeClock,
+) -> None:
+    store = FailingSubscriptions()
+    store.add(ACTIVE)
+    cached = CachedSubscriptions(store, clock)
+    cached.list("42")
+    cached.list("*")  # empty, and known to be so
+    store.down = True
+    clock.advance(5 * MINUTE - 1)
+    assert [one.subscription_id for one in cached.list("42")] == ["s1"]
+    assert list(cached.list("*")) == []
+    clock.advance(1)
+    with pytest.raises(UnavailableError):
+        cached.list("42")
+
+
+def test_a_table_that_is_down_is_asked_every_five_seconds_only(clock: FakeClock) -> None:
+    store = FailingSubscriptions()
+    store.add(ACTIVE)
+    cached = CachedSubscriptions(store, clock)
+    cached.list("42")
+    store.down, store.reads = True, 0
+    clock.advance(10 * SECOND)
+    for _ in range(10):
+        cached.list("42")
+    assert store.reads == 1
+    clock.advance(5 * SECOND)
+    cached.list("42")
+    assert store.reads == 2
+
+
+def test_a_table_that_is_back_is_read_again(clock: FakeClock) -> None:
+    store = FailingSubscriptions()
+    store.add(ACTIVE)
+    cached = CachedSubscriptions(store, clock)
+    cached.list("42")
+    store.down = True
+    clock.advance(MINUTE)
+    cached.list("42")
+    store.down = False
+    store.add(replace(ACTIVE, subscription_id="s2"))
+    clock.advance(5 * SECOND)
+    assert [one.subscription_id for one in cached.list("42")] == ["s1", "s2"]
+
+
+def test_an_unknown_list_of_a_table_that_is_down_fails(clock: FakeClock) -> None:
+    store = FailingSubscriptions()
+    cached = CachedSubscriptions(store, clock)
+    store.down = True
+    with pytest.raises(UnavailableError):
+        cached.list("42")

@@ -29,6 +29,9 @@ _BATCH_BYTES = 256 * 1024
 
 _BATCH_TRIES = 3
 
+_DELIVERED = "delivered"
+"""Extension attribute of a CloudEvent on the inbound queue."""
+
 
 @dataclass(frozen=True, slots=True)
 class EventSqsQueue:
@@ -45,6 +48,27 @@ class EventSqsQueue:
                 MessageBody=event_to_body(event),
                 MessageGroupId=safe_id(event.conversation),
                 MessageDeduplicationId=event.id,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class UnrecordedSqsQueue:
+    """Implements `EventQueue`: delivered events on the inbound queue that must be recorded only.
+
+    They wait in groups of their own, so that they hold up no later event.
+    """
+
+    client: Any
+    queue_url: str
+
+    def put(self, event: Event) -> None:
+        """Return when the event is safe. Raise `UnavailableError` when it is not."""
+        with as_unavailable("SQS"):
+            self.client.send_message(
+                QueueUrl=self.queue_url,
+                MessageBody=to_text({**event.to_cloudevent(), _DELIVERED: True}),
+                MessageGroupId=_digest(f"unrecorded#{event.conversation}"),
+                MessageDeduplicationId=_digest(f"unrecorded|{event.id}"),
             )
 
 
@@ -146,6 +170,11 @@ def event_to_body(event: Event) -> str:
 def event_from_body(body: str) -> Event:
     """The inverse. Raises `KeyError`, `TypeError` or `ValueError` for other text."""
     return Event.from_cloudevent(from_text(body))
+
+
+def is_delivered(body: str) -> bool:
+    """Return whether an inbound message was delivered before and is to be recorded only."""
+    return _DELIVERED in from_text(body)
 
 
 def outbound_from_body(body: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from wechat_kf.domain.clock import SECOND, Clock
+from wechat_kf.domain.clock import MINUTE, SECOND, Clock
 from wechat_kf.domain.remembered import Remembered
 from wechat_kf.domain.subscriptions.circuit import Circuit
 from wechat_kf.domain.subscriptions.subscription import (
@@ -14,6 +14,7 @@ from wechat_kf.domain.subscriptions.subscription import (
     SubscriptionStatus,
     SubscriptionStore,
 )
+from wechat_kf.errors import UnavailableError
 
 
 class SubscriptionMemory:
@@ -65,16 +66,41 @@ class CachedSubscriptions:
     """A `SubscriptionLister` that remembers lists for `ttl_ms`.
 
     A change takes up to `ttl_ms` to reach the fan-out. A merchant's first subscription takes effect
-    at once: an empty list is not remembered.
+    at once: an empty list is read again each time. While the store is unavailable, lists of up to
+    `stale_ms` ago are used, so that deliveries continue.
     """
 
-    def __init__(self, store: SubscriptionLister, clock: Clock, ttl_ms: int = 5 * SECOND) -> None:
+    def __init__(
+        self,
+        store: SubscriptionLister,
+        clock: Clock,
+        ttl_ms: int = 5 * SECOND,
+        stale_ms: int = 5 * MINUTE,
+    ) -> None:
         self._store = store
+        self._clock = clock
+        self._ttl_ms = ttl_ms
+        self._stale_ms = stale_ms
         self._lists: Remembered[str, Sequence[Subscription]] = Remembered(clock, ttl_ms)
+        self._unavailable_until = 0
 
     def list(self, business_id: str) -> Sequence[Subscription]:
-        """Return the store's list, at most `ttl_ms` old."""
-        return self._lists.get(business_id, lambda: self._store.list(business_id), keep=bool)
+        """Return the store's list, at most `ttl_ms` old, or older while the store is unavailable.
+
+        Raise `UnavailableError` when the store is unavailable and no list is remembered.
+        """
+        if fresh := self._lists.stale(business_id, self._ttl_ms):
+            return fresh
+        stale = self._lists.stale(business_id, self._stale_ms)
+        if stale is not None and self._clock() < self._unavailable_until:
+            return stale  # a failing read takes seconds: not for each event
+        try:
+            return self._lists.put(business_id, self._store.list(business_id))
+        except UnavailableError:
+            self._unavailable_until = self._clock() + self._ttl_ms
+            if stale is None:
+                raise
+            return stale
 
 
 def _key(subscription: Subscription) -> tuple[str, str]:
