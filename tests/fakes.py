@@ -105,10 +105,27 @@ class InMemoryMerchants:
 
 
 class InMemoryConversations:
-    """`ConversationStore`."""
+    """`ConversationStore`, `KnownBuyers` and `GreetingRegister`."""
 
     def __init__(self) -> None:
         self._conversations: dict[tuple[str, str], Conversation] = {}
+        self._greetings: dict[tuple[str, str], tuple[int, str]] = {}
+
+    def find_known(self, business_id: str, openids: Sequence[str]) -> set[str]:
+        return {openid for openid in openids if (business_id, openid) in self._conversations}
+
+    def reserve_greeting(
+        self, event: Event, *, now: int, silent_since: int, ungreeted_since: int
+    ) -> bool:
+        key = (event.business_id, event.openid)
+        known = self._conversations.get(key)
+        if known is None:
+            return False
+        at, event_id = self._greetings.get(key, (0, ""))
+        if event_id != event.id and (known.messaged_at > silent_since or at > ungreeted_since):
+            return False
+        self._greetings[key] = (now, event.id)
+        return True
 
     def record_message(self, business_id: str, openid: str, at_ms: int) -> None:
         known = self._known(business_id, openid)

@@ -48,6 +48,7 @@ INBOUND = Inbound(
 )
 WELCOME = Welcome(
     merchants=MERCHANTS,
+    conversations=CONVERSATIONS,
     sender=bootstrap.acceptance(SETTINGS, WELCOME_LIFE_MS),
     clock=now_ms,
 )

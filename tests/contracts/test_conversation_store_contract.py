@@ -12,6 +12,7 @@ from tests.contracts.counting import CountingClient
 from tests.fakes import InMemoryConversations
 from wechat_kf.adapters.aws.conversations_table import ConversationsTable
 from wechat_kf.adapters.aws.dynamo import cursor as encode_cursor
+from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.messages.conversations import Conversation
 from wechat_kf.domain.messages.ports import ConversationStore
 from wechat_kf.errors import InvalidRequestError
@@ -121,3 +122,54 @@ def test_a_conversation_ends_90_days_after_its_last_action(
     )["Item"]
     ends = int(item[resources.ttl_attribute("ConversationsTable")]["N"])
     assert ends == 1_767_225_600 + 90 * 86_400
+
+
+BUYERS = [f"buyer{number}" for number in range(100)]
+
+
+def test_the_known_buyers_are_those_who_acted(store: InMemoryConversations) -> None:
+    store.record_message("42", "buyer7", 1_000)
+    store.record_entry("42", "buyer9", 1_000)
+    store.record_message("43", "buyer8", 1_000)
+    assert store.find_known("42", BUYERS) == {"buyer7", "buyer9"}
+
+
+def reserve(store: InMemoryConversations, event_id: str, *, now: int, openid: str = "b") -> bool:
+    """Reserve a greeting that needs 100 ms of silence and comes once in 1 000 ms."""
+    event = Event(event_id, EventType.SESSION_ENTERED, "wx1", "42", openid, now, {})
+    return store.reserve_greeting(
+        event, now=now, silent_since=now - 100, ungreeted_since=now - 1_000
+    )
+
+
+def test_a_greeting_is_reserved_once_in_a_while(store: InMemoryConversations) -> None:
+    store.record_entry("42", "b", 5_000)
+    assert reserve(store, "e1", now=5_000)
+    assert not reserve(store, "e2", now=5_999)
+    assert reserve(store, "e3", now=6_000)
+
+
+def test_a_reserved_greeting_can_be_reserved_again_by_its_own_event(
+    store: InMemoryConversations,
+) -> None:
+    store.record_entry("42", "b", 5_000)
+    assert reserve(store, "e1", now=5_000)
+    store.record_message("42", "b", 5_001)
+    assert reserve(store, "e1", now=5_002)
+
+
+def test_a_buyer_who_wrote_lately_is_not_greeted(store: InMemoryConversations) -> None:
+    store.record_message("42", "b", 5_000)
+    assert not reserve(store, "e1", now=5_099)
+    assert reserve(store, "e1", now=5_100)
+
+
+def test_a_greeting_leaves_the_conversation_as_it_is(store: InMemoryConversations) -> None:
+    store.record_entry("42", "b", 5_000)
+    reserve(store, "e1", now=6_000)
+    assert store.get("42", "b") == Conversation("42", "b", 0, 5_000)
+
+
+def test_a_buyer_without_a_conversation_is_not_greeted(store: InMemoryConversations) -> None:
+    assert not reserve(store, "e1", now=5_000)
+    assert store.get("42", "b") is None

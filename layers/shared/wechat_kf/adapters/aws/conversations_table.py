@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from wechat_kf.adapters.aws.dynamo import (
@@ -13,6 +14,7 @@ from wechat_kf.adapters.aws.dynamo import (
     cursor_parts,
 )
 from wechat_kf.domain.clock import DAY
+from wechat_kf.domain.events import Event
 from wechat_kf.domain.messages.conversations import Conversation
 from wechat_kf.domain.paging import Page
 
@@ -58,6 +60,34 @@ class ConversationsTable:
             )
         )
         return Page([_conversation(row) for row in rows], _next_cursor(end))
+
+    def find_known(self, business_id: str, openids: Sequence[str]) -> set[str]:
+        """Return those of the buyers (100 at most) who have a conversation."""
+        keys = [{"business_id": business_id, "openid": openid} for openid in openids]
+        return {row["openid"] for row in self._table.get_many(keys, consistent=True)}
+
+    def reserve_greeting(
+        self, event: Event, *, now: int, silent_since: int, ungreeted_since: int
+    ) -> bool:
+        """Reserve the greeting of one entry and return whether it may be sent."""
+        silent = "(attribute_not_exists(#messaged_at) OR #messaged_at <= :silent_since)"
+        due = "(attribute_not_exists(#greeted_at) OR #greeted_at <= :ungreeted_since)"
+        ours = "#greeted_for = :event_id"
+        try:
+            self._table.update(
+                {"business_id": event.business_id, "openid": event.openid},
+                "SET #greeted_at = :now, #greeted_for = :event_id",
+                {
+                    ":now": now,
+                    ":event_id": event.id,
+                    ":silent_since": silent_since,
+                    ":ungreeted_since": ungreeted_since,
+                },
+                condition=f"attribute_exists(#business_id) AND ({ours} OR ({silent} AND {due}))",
+            )
+        except ConditionFailedError:
+            return False
+        return True
 
     def _record(self, instant: str, key: dict[str, str], at_ms: int) -> None:
         newer = f"(attribute_not_exists(#{instant}) OR #{instant} < :at)"

@@ -68,13 +68,17 @@ class Table:
             answer = self.client.get_item(TableName=self.name, Key=encode(key), ConsistentRead=True)
         return decode(answer["Item"]) if "Item" in answer else None
 
-    def get_many(self, keys: Sequence[Mapping[str, Value]]) -> list[Attributes]:
-        """Return the items that exist, unordered (up to 100 keys, eventually consistent)."""
+    def get_many(
+        self, keys: Sequence[Mapping[str, Value]], *, consistent: bool = False
+    ) -> list[Attributes]:
+        """Return the items that exist, unordered (up to 100 keys)."""
         found: list[Attributes] = []
         wanted: list[dict[str, Any]] = [encode(key) for key in keys]
         for _ in range(_BATCH_TRIES):
             with as_unavailable("DynamoDB"):
-                answer = self.client.batch_get_item(RequestItems={self.name: {"Keys": wanted}})
+                answer = self.client.batch_get_item(
+                    RequestItems={self.name: {"Keys": wanted, "ConsistentRead": consistent}}
+                )
             found += [decode(item) for item in answer["Responses"].get(self.name, ())]
             left = answer.get("UnprocessedKeys", {}).get(self.name)
             if not left:

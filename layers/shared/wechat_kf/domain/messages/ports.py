@@ -104,6 +104,13 @@ class ConversationStore(Protocol):
         """A merchant's conversations, the last active first."""
 
 
+class KnownBuyers(Protocol):
+    """The part of the conversations that broadcasts need."""
+
+    def find_known(self, business_id: str, openids: Sequence[str]) -> set[str]:
+        """Return those of the buyers (100 at most) who have a conversation."""
+
+
 class TranscriptReader(Protocol):
     """Reads back what `Transcript.keep` and the sends left."""
 
