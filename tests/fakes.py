@@ -422,7 +422,7 @@ def ignore_report(message: OutboundMessage, outcome: Outcome) -> None:
 
 @dataclass
 class RecordingOutbound:
-    """`OutboundQueue`: the ids of what was put, in order, repeats dropped; `down` makes it fail."""
+    """`OutboundQueue` and `BulkQueue`: the ids put, without repeats; `down` makes it fail."""
 
     messages: list[tuple[str, str]] = field(default_factory=list)
     down: bool = False
@@ -435,6 +435,10 @@ class RecordingOutbound:
         if deduplication_id not in self._seen:
             self._seen.add(deduplication_id)
             self.messages.append((message.business_id, message.message_id))
+
+    def put_all(self, messages: Iterable[OutboundMessage]) -> None:
+        for message in messages:
+            self.put(message)
 
 
 @dataclass

@@ -11,14 +11,18 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from tests.contracts.aws_resources import Resources
+from tests.contracts.counting import CountingClient
 from tests.fakes import RecordingDeliveries, RecordingEvents, RecordingOutbound
 from wechat_kf.adapters.aws.queues import (
     DeadLetterSqsQueue,
     DeliverySqsQueue,
     EventSqsQueue,
+    OutboundLanes,
     OutboundSqsQueue,
+    UnrecordedSqsQueue,
     delivery_from_body,
     event_from_body,
+    is_delivered,
     outbound_from_body,
     safe_id,
 )
@@ -111,6 +115,20 @@ def test_any_openid_finds_its_line(resources: Resources, sqs: Any, openid: str) 
     assert event_from_body(message["Body"]) == event
 
 
+def test_an_event_to_record_only_waits_apart_from_its_conversation(
+    resources: Resources, sqs: Any
+) -> None:
+    url = resources.queue("InboundQueue")
+    UnrecordedSqsQueue(sqs, url).put(EVENT)
+    UnrecordedSqsQueue(sqs, url).put(EVENT)
+    EventSqsQueue(sqs, url).put(EVENT)
+    messages = received(sqs, url)
+    assert len(messages) == 2
+    assert len({message["Attributes"]["MessageGroupId"] for message in messages}) == 2
+    assert [event_from_body(message["Body"]) for message in messages] == [EVENT, EVENT]
+    assert sorted(is_delivered(message["Body"]) for message in messages) == [False, True]
+
+
 def test_safe_ids_are_kept_and_others_stay_apart() -> None:
     assert safe_id("42#oABC-_=1") == "42#oABC-_=1"
     unsafe = [safe_id(text) for text in ("a b", "a  b", "x" * 129, "x" * 130, "")]
@@ -150,6 +168,25 @@ def test_the_outbound_queue_carries_no_text(resources: Resources, sqs: Any) -> N
     (message,) = received(sqs, url)
     assert message["Attributes"]["MessageGroupId"] == "42#buyer"
     assert "geheim" not in str(message)
+
+
+def test_many_messages_are_queued_ten_with_each_request(resources: Resources, sqs: Any) -> None:
+    url = resources.queue("OutboundQueue")
+    counting = CountingClient(sqs)
+    many = [replace(MESSAGE, message_id=f"m{number}", openid=f"o{number}") for number in range(23)]
+    OutboundSqsQueue(counting, url).put_all(many)
+    OutboundSqsQueue(sqs, url).put(many[0])  # a repeat is recognized
+    assert counting.calls == {"send_message_batch": 3}
+    arrived = [outbound_from_body(one["Body"]) for one in received(sqs, url)]
+    assert sorted(arrived) == sorted(("42", message.message_id) for message in many)
+
+
+def test_messages_of_broadcasts_take_the_other_lane() -> None:
+    outbound, bulk = RecordingOutbound(), RecordingOutbound()
+    lanes = OutboundLanes(outbound, bulk)  # type: ignore[arg-type]
+    lanes.put(MESSAGE)
+    lanes.put(replace(MESSAGE, message_id="m2", broadcast_id="b1"))
+    assert (outbound.messages, bulk.messages) == ([("42", "m1")], [("42", "m2")])
 
 
 # -- deliveries

@@ -28,6 +28,13 @@ def test_an_event_is_known_by_its_id_each_time_it_comes() -> None:
     assert orders == [Submission(DETAIL, "event:e-1")] * 2
 
 
+@pytest.mark.parametrize("lacking", [{}, {"id": ""}, {"id": None}])
+def test_an_event_without_an_id_is_known_by_its_queue_message(lacking: dict[str, Any]) -> None:
+    body = json.dumps({"detail-type": "SendMessages", "detail": DETAIL} | lacking)
+    orders = [broadcast_order(body, message) for message in ("sqs-1", "sqs-2")]
+    assert orders == [Submission(DETAIL, "queue:sqs-1"), Submission(DETAIL, "queue:sqs-2")]
+
+
 def test_a_document_put_on_the_queue_is_known_by_its_queue_message() -> None:
     assert broadcast_order(json.dumps(DETAIL), "sqs-1") == Submission(DETAIL, "queue:sqs-1")
 

@@ -1,6 +1,6 @@
 """The broadcasts queue: what this stack, EventBridge and other producers put on it.
 
-Three forms, told apart by their keys:
+Three forms, distinguished by their keys:
 
 - `{"business_id": …, "broadcast_id": …}`: expand a broadcast that was accepted already (ours);
 - an EventBridge event with `detail-type` `SendMessages`: accept its `detail`, then expand;
@@ -29,7 +29,7 @@ class BroadcastSqsQueue:
         self._queue_url = queue_url
 
     def put(self, broadcast: Broadcast) -> None:
-        """Returns only when it is safe; a repeat is harmless. Raises `UnavailableError`."""
+        """Return only when it is safe; a repeat is harmless. Raise `UnavailableError`."""
         order = {"business_id": broadcast.business_id, "broadcast_id": broadcast.broadcast_id}
         with as_unavailable("SQS"):
             self._client.send_message(QueueUrl=self._queue_url, MessageBody=to_text(order))
@@ -43,7 +43,7 @@ class BroadcastDeadLetters:
         self._queue_url = queue_url
 
     def put(self, body: str, reason: str) -> None:
-        """Returns only when it is safe. Raises `UnavailableError`."""
+        """Return only when it is safe. Raise `UnavailableError`."""
         with as_unavailable("SQS"):
             self._client.send_message(
                 QueueUrl=self._queue_url,
@@ -54,7 +54,7 @@ class BroadcastDeadLetters:
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """Ours: expand what was accepted."""
+    """Our own order: expand an accepted broadcast."""
 
     business_id: str
     broadcast_id: str
@@ -62,7 +62,7 @@ class Expansion:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A producer's: accept `document` first. `key` is the same each time the same one comes."""
+    """A producer's order: accept `document` first. A repeat has the same `key`."""
 
     document: Mapping[str, Any] = field(repr=False)
     key: str
@@ -73,7 +73,7 @@ class UnreadableOrderError(ValueError):
 
 
 def broadcast_order(body: str, message_id: str) -> Expansion | Submission:
-    """What a message of the queue asks for. Raises UnreadableOrderError."""
+    """Read a message of the queue. Raise `UnreadableOrderError`."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -81,14 +81,16 @@ def broadcast_order(body: str, message_id: str) -> Expansion | Submission:
     if not isinstance(document, dict):
         raise UnreadableOrderError("not a JSON object")
     if "detail-type" in document:
-        return _from_event_bridge(document)
+        return _from_event_bridge(document, message_id)
     if set(document) == {"business_id", "broadcast_id"}:
         return Expansion(str(document["business_id"]), str(document["broadcast_id"]))
     return Submission(document, f"queue:{message_id}")
 
 
-def _from_event_bridge(event: Mapping[str, Any]) -> Submission:
+def _from_event_bridge(event: Mapping[str, Any], message_id: str) -> Submission:
     detail = event.get("detail")
     if event["detail-type"] != DETAIL_TYPE or not isinstance(detail, dict):
         raise UnreadableOrderError(f"not an event of detail-type {DETAIL_TYPE}")
-    return Submission(detail, f"event:{event.get('id')}")
+    # EventBridge always sets an id; another producer's event without one is known by its message.
+    event_id = event.get("id")
+    return Submission(detail, f"event:{event_id}" if event_id else f"queue:{message_id}")

@@ -84,14 +84,24 @@ class OutboundSqsQueue:
 
         After another attempt (a caller's retry) it counts as new. Raise `UnavailableError`.
         """
-        body = {"business_id": message.business_id, "message_id": message.message_id}
         with as_unavailable("SQS"):
-            self.client.send_message(
-                QueueUrl=self.queue_url,
-                MessageBody=to_text(body),
-                MessageGroupId=safe_id(message.conversation),
-                MessageDeduplicationId=f"{message.message_id}-{message.attempts}",
-            )
+            self.client.send_message(QueueUrl=self.queue_url, **_outbound_entry(message))
+
+    def put_all(self, messages: Iterable[OutboundMessage]) -> None:
+        """Queue messages, ten with each request. Raise `UnavailableError`."""
+        _send_all(self.client, self.queue_url, map(_outbound_entry, messages))
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundLanes:
+    """Implements `OutboundQueue`: messages of broadcasts take the bulk queue."""
+
+    outbound: OutboundSqsQueue
+    bulk: OutboundSqsQueue
+
+    def put(self, message: OutboundMessage) -> None:
+        """Queue a message in its lane. Raise `UnavailableError`."""
+        (self.bulk if message.broadcast_id else self.outbound).put(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,21 +113,7 @@ class DeliverySqsQueue:
 
     def put(self, deliveries: list[Delivery]) -> None:
         """Return when all are safe; a repeat is harmless. Raise `UnavailableError`."""
-        for batch in _batches(map(_delivery_entry, deliveries)):
-            self._put_batch(batch)
-
-    def _put_batch(self, batch: list[dict[str, str]]) -> None:
-        """Send one batch; what SQS refuses of it is tried again."""
-        entries = {str(number): {"Id": str(number), **entry} for number, entry in enumerate(batch)}
-        for _ in range(_BATCH_TRIES):
-            with as_unavailable("SQS"):
-                answer = self.client.send_message_batch(
-                    QueueUrl=self.queue_url, Entries=list(entries.values())
-                )
-            entries = {failed["Id"]: entries[failed["Id"]] for failed in answer.get("Failed", ())}
-            if not entries:
-                return
-        raise UnavailableError(f"SQS refused {len(entries)} of {len(batch)} deliveries")
+        _send_all(self.client, self.queue_url, map(_delivery_entry, deliveries))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +142,29 @@ def _delivery_entry(delivery: Delivery) -> dict[str, str]:
         "MessageGroupId": _digest(f"{delivery.subscription_id}#{delivery.event.openid}"),
         "MessageDeduplicationId": _digest(f"{delivery.event.id}|{delivery.subscription_id}"),
     }
+
+
+def _outbound_entry(message: OutboundMessage) -> dict[str, str]:
+    body = {"business_id": message.business_id, "message_id": message.message_id}
+    return {
+        "MessageBody": to_text(body),
+        "MessageGroupId": safe_id(message.conversation),
+        "MessageDeduplicationId": f"{message.message_id}-{message.attempts}",
+    }
+
+
+def _send_all(client: Any, queue_url: str, entries: Iterable[dict[str, str]]) -> None:
+    """Send entries in batches. Raise `UnavailableError` when some are refused again and again."""
+    for batch in _batches(entries):
+        left = {str(number): {"Id": str(number), **entry} for number, entry in enumerate(batch)}
+        for _ in range(_BATCH_TRIES):
+            with as_unavailable("SQS"):
+                answer = client.send_message_batch(QueueUrl=queue_url, Entries=list(left.values()))
+            left = {failed["Id"]: left[failed["Id"]] for failed in answer.get("Failed", ())}
+            if not left:
+                break
+        else:
+            raise UnavailableError(f"SQS refused {len(left)} of {len(batch)} messages")
 
 
 def _batches(entries: Iterable[dict[str, str]]) -> Iterator[list[dict[str, str]]]:

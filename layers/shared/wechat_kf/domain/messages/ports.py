@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -86,6 +86,13 @@ class OutboundQueue(Protocol):
     """Puts a message in line behind the others of its conversation."""
 
     def put(self, message: OutboundMessage) -> None: ...
+
+
+class BulkQueue(Protocol):
+    """Queues the messages of broadcasts, apart from those of the conversations."""
+
+    def put_all(self, messages: Iterable[OutboundMessage]) -> None:
+        """Return only when all are queued; a repeat is harmless. Raise `UnavailableError`."""
 
 
 class ConversationStore(Protocol):
