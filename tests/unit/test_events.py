@@ -15,7 +15,12 @@ from tools.docs.template_file import read_template
 from tools.stack.state import ROOT
 from wechat_kf.adapters.aws.broadcast_queue import Expansion, Submission, broadcast_order
 from wechat_kf.adapters.aws.queue_batch import Record
-from wechat_kf.adapters.aws.queues import delivery_from_body, event_from_body, outbound_from_body
+from wechat_kf.adapters.aws.queues import (
+    delivery_from_body,
+    event_from_body,
+    is_delivered,
+    outbound_from_body,
+)
 from wechat_kf.adapters.wechat.push_events import to_event
 from wechat_kf.api.broadcast_models import SendMessagesEvent
 from wechat_kf.api.subscription_models import CreateSubscriptionRequest
@@ -114,10 +119,16 @@ def test_what_inbound_reads_is_what_push_would_have_queued(inbound: str, push: s
     assert record.group_id == event.conversation
 
 
-def test_the_outcome_is_an_event_of_ours() -> None:
-    body = record_of("inbound-outcome").body
-    assert event_from_body(body).type == EventType.MESSAGE_SENT
-    assert Event.from_cloudevent(json.loads(body)).to_cloudevent() == json.loads(body)
+def test_the_outcome_is_a_valid_event() -> None:
+    event = delivery_from_body(record_of("deliveries-outcome").body).event
+    assert event.type == EventType.MESSAGE_SENT
+    assert Event.from_cloudevent(event.to_cloudevent()) == event
+
+
+def test_an_event_to_record_only_is_the_inbound_event() -> None:
+    body = record_of("inbound-unrecorded").body
+    assert is_delivered(body)
+    assert event_from_body(body) == event_from_body(record_of("inbound-message").body)
 
 
 def test_the_delivery_carries_the_inbound_event() -> None:
@@ -126,10 +137,10 @@ def test_the_delivery_carries_the_inbound_event() -> None:
     assert delivery.subscription_id.startswith("sub_")
 
 
-def test_the_outbound_message_is_the_one_whose_outcome_is_told() -> None:
+def test_the_outbound_message_is_the_one_whose_outcome_is_published() -> None:
     business_id, message_id = outbound_from_body(record_of("outbound-message").body)
-    told = event_from_body(record_of("inbound-outcome").body).data
-    assert (business_id, message_id) == (told["business_id"], told["message_id"])
+    outcome = delivery_from_body(record_of("deliveries-outcome").body).event.data
+    assert (business_id, message_id) == (outcome["business_id"], outcome["message_id"])
 
 
 def test_an_accepted_broadcast_is_expanded() -> None:
