@@ -26,7 +26,8 @@ _ERRORS = """\
 An error is `application/problem+json`: a {problem}, whose `code` is for programs. Each route names
 its own; any route may also return {anywhere}. A 429 says in `Retry-After` how many seconds to wait.
 A request that is not signed, or that IAM does not permit, is answered by API Gateway: 403 and a
-{refusal}.
+{refusal}. The meanings in Chinese, as data for your own screens:
+[error-texts.zh-CN.json](error-texts.zh-CN.json).
 """
 
 _WECHATS = """\

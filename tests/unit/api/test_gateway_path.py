@@ -98,6 +98,30 @@ def test_a_slash_in_a_parameter_leads_to_no_other_merchant(merchants: MerchantsA
     assert {status_of(merchants, one) for one in ("1", "42")} == {MerchantStatus.ACTIVE}
 
 
+def test_a_slash_in_a_parameter_leads_to_no_other_route(merchants: MerchantsApp) -> None:
+    event = http_event("GET", "/merchants/42/contact-button", route=ONE_MERCHANT)
+    event["pathParameters"] = {"business_id": "42/contact-button"}
+    assert merchants.resolve(event)["statusCode"] == 404
+
+
+@pytest.mark.parametrize(
+    ("raw", "business_id"), [("/merchants/43%0A", "43\n"), ("/kf\n/merchants/43", "43")]
+)
+def test_a_control_character_is_found_decoded_or_before_the_path(
+    merchants: MerchantsApp, raw: str, business_id: str
+) -> None:
+    event = http_event("DELETE", raw, route=ONE_MERCHANT)
+    event["pathParameters"] = {"business_id": business_id}
+    assert merchants.resolve(event)["statusCode"] == 404
+    assert status_of(merchants, "43") is MerchantStatus.ACTIVE
+
+
+def test_a_path_of_a_named_stage_is_known_without_a_route_too(merchants: MerchantsApp) -> None:
+    event = http_event("GET", "/prod/merchants")
+    event["requestContext"]["stage"] = "prod"
+    assert merchants.resolve(event)["statusCode"] == 200
+
+
 def test_a_path_that_only_ends_like_a_merchants_is_not_taken_for_it(
     merchants: MerchantsApp,
 ) -> None:

@@ -30,17 +30,12 @@ def to_own_path(event: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         NoSuchRouteError: the path has a control character, or a parameter a slash.
     """
     raw = str(event["rawPath"])
-    path = _path_of_route(event) or _without_stage(event)
+    path = _path_of_route(event) or raw.removeprefix(f"/{event['requestContext']['stage']}")
     if _NEVER_IN_A_PATH.search(raw) or _NEVER_IN_A_PATH.search(path):
         raise NoSuchRouteError("a path must not have control characters")
     prefix = raw.removesuffix(path) if raw.endswith(path) else ""
     own_context = {**event["requestContext"], "stage": DEFAULT}
     return prefix, {**event, "rawPath": path, "requestContext": own_context}
-
-
-def _without_stage(event: Mapping[str, Any]) -> str:
-    stage, raw = event["requestContext"]["stage"], str(event["rawPath"])
-    return raw if stage == DEFAULT else raw.removeprefix(f"/{stage}")
 
 
 def _path_of_route(event: Mapping[str, Any]) -> str:
