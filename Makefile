@@ -76,6 +76,15 @@ test: lint $(READY) ## run everything: lint, unit, template and contract tests, 
 rehearsal: $(READY) ## run the built artefact in Lambda's own runtime, and the end-to-end tests through it (CPU=lambda, RUNTIME=oldest|newest)
 	@exec $(BIN)/python -m tests.rehearsal $(if $(CPU),--cpu $(CPU)) $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(ARGS),-- $(ARGS))
 
+.PHONY: test-deployments
+test-deployments: $(READY) ## update a stack with data in it, let an update and a creation fail (UPDATE_FROM=COMMIT: update from that commit's stack)
+	@$(if $(UPDATE_FROM),UPDATE_FROM=$(UPDATE_FROM)) $(BIN)/python -m pytest tests/deployments
+
+# The unit tests on every Python that is supported, where this machine has it.
+.PHONY: test-pythons
+test-pythons: $(READY) ## run the unit tests on Python 3.11, 3.12 and 3.13, as far as they are installed
+	@$(BIN)/python -m tests.rehearsal.all_pythons 3.11 3.12 3.13
+
 MOTO := .venv-moto/bin
 MOTO_READY := .venv-moto/ready
 
@@ -191,5 +200,5 @@ lock: $(SCAN_READY) ## write the layer's locked requirements, with hashes, from 
 clean: ## stop the stacks and delete everything they created
 	@test ! -e $(READY) || $(BIN)/python -m local.stack down
 	@test ! -e $(READY) || LOCAL_DIR=$(TEST_DIR) $(BIN)/python -m local.stack down
-	rm -rf .venv .venv-scan .venv-moto .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-3.* .venv-scan .venv-moto .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -45,16 +45,21 @@ class Command:
             self.process.wait()
 
 
-def start_build(state: StateDirectory) -> Command:
-    """Start `sam build` with wheels for this machine, because the emulator runs functions here."""
-    build = state.directory("build")
-    environment = {
+def build_environment() -> dict[str, str]:
+    """Return the environment in which `sam build` builds the layer for this machine's Python."""
+    return {
         **plain_environment(),
         "LAYER_ARCHITECTURE": "host",
         "PYTHON": sys.executable,
         "AWS_DEFAULT_REGION": REGION,
         "SAM_CLI_TELEMETRY": "0",
     }
+
+
+def start_build(state: StateDirectory) -> Command:
+    """Start `sam build` with wheels for this machine, because the emulator runs functions here."""
+    build = state.directory("build")
+    environment = build_environment()
     arguments = ["build", "--cached", "--cache-dir", str(build / "cache")]
     return _sam(state, [*arguments, "--build-dir", str(build / "sam")], environment)
 
@@ -65,7 +70,11 @@ def built_template(state: StateDirectory) -> Path:
 
 
 def deploy(
-    state: StateDirectory, emulator: Emulator, parameters: Mapping[str, str], template: Path
+    state: StateDirectory,
+    emulator: Emulator,
+    parameters: Mapping[str, str],
+    template: Path,
+    stack_name: str = STACK_NAME,
 ) -> None:
     """Deploy a built template.
 
@@ -74,25 +83,25 @@ def deploy(
     """
     emulator.client("s3").create_bucket(Bucket=BUCKET_NAME)
     overrides = [f"{name}={value}" for name, value in parameters.items()]
-    arguments = ["deploy", "--template-file", str(template), "--stack-name", STACK_NAME]
+    arguments = ["deploy", "--template-file", str(template), "--stack-name", stack_name]
     arguments += ["--s3-bucket", BUCKET_NAME, "--no-progressbar", "--no-confirm-changeset"]
     arguments += ["--capabilities", "CAPABILITY_IAM", "--parameter-overrides", *overrides]
     command = _sam(state, arguments, emulator.client_environment())
     try:
         command.wait()
     except StackError as error:
-        refusal = _find_refusal(emulator)
+        refusal = _find_refusal(emulator, stack_name)
         raise StackError(f"{command.name} failed: {refusal}" if refusal else str(error)) from None
     finally:
         command.abandon()
 
 
-def _find_refusal(emulator: Emulator) -> str | None:
+def _find_refusal(emulator: Emulator, stack_name: str) -> str | None:
     """Find the first resource that failed and why: SAM's last line does not say."""
     pages = emulator.client("cloudformation").get_paginator("describe_stack_events")
     try:
         events = [
-            one for page in pages.paginate(StackName=STACK_NAME) for one in page["StackEvents"]
+            one for page in pages.paginate(StackName=stack_name) for one in page["StackEvents"]
         ]
     except (BotoCoreError, ClientError):
         return None
