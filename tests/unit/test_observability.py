@@ -7,8 +7,9 @@ import json
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import botocore.session
@@ -16,7 +17,14 @@ import pytest
 from aws_lambda_powertools import Logger
 
 from wechat_kf import observability
-from wechat_kf.observability import WordlessFormatter, count, logger
+from wechat_kf.observability import (
+    InvocationFailedError,
+    WordlessFormatter,
+    count,
+    guard_invocation,
+    logger,
+    measure,
+)
 
 WORDS = "我的电话是 13800000000"
 
@@ -151,3 +159,59 @@ def test_counts_and_logs_of_threads_side_by_side_stay_whole_lines(
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert sum("_aws" in line for line in lines) == 40
     assert {line["number"] for line in lines if "number" in line} == set(range(40))
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"), [("OldestRecordSeconds", "Seconds"), ("BacklogWaiting", "Count")]
+)
+def test_a_measured_value_has_its_unit_and_its_service(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, unit: str
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "test")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "outbound")
+    measure(name, 12.5)
+    line = json.loads(capsys.readouterr().out)
+    (metrics,) = line["_aws"]["CloudWatchMetrics"]
+    assert metrics["Metrics"] == [{"Name": name, "Unit": unit}]
+    assert metrics["Dimensions"] == [["service"]]
+    assert (line[name], line["service"]) == ([12.5], "outbound")
+
+
+class Context:
+    aws_request_id = "8f0c6a8e"
+
+
+def test_every_line_of_an_invocation_names_its_request() -> None:
+    @guard_invocation
+    def handler(event: dict[str, Any], context: Any) -> int:
+        logger.info("working")
+        return 1
+
+    with redirected(logger) as lines:
+        assert handler({}, Context()) == 1
+    assert [line["request_id"] for line in lines()] == ["8f0c6a8e"]
+
+
+def test_what_a_handler_raises_reaches_lambda_without_its_message() -> None:
+    @guard_invocation
+    def handler(event: dict[str, Any], context: Any) -> None:
+        raise ValueError(WORDS)
+
+    with redirected(logger) as lines, pytest.raises(InvocationFailedError) as raised:
+        handler({}, Context())
+    assert str(raised.value) == "ValueError"
+    assert raised.value.__cause__ is raised.value.__context__ is None
+    (line,) = lines()
+    assert (line["message"], line["exception_name"]) == ("invocation failed", "ValueError")
+    assert WORDS not in json.dumps(line, ensure_ascii=False)
+
+
+@contextmanager
+def redirected(log: Logger) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """The lines that a logger writes meanwhile."""
+    stream, (handler, *_) = io.StringIO(), log.handlers
+    before = handler.setStream(stream)  # type: ignore[attr-defined]
+    try:
+        yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    finally:
+        handler.setStream(before)  # type: ignore[attr-defined]
