@@ -180,6 +180,7 @@ KINDS = {
         QueueKind("inbound", lambda body: _event_facts(event_from_body(body)), _unchanged),
         QueueKind("deliveries", _delivery_facts, _renew_delivery),
         QueueKind("outbound", _outbound_facts, _unchanged),
+        QueueKind("bulk", _outbound_facts, _unchanged),
         QueueKind("broadcasts", _broadcast_facts, _renew_broadcast),
     )
 }
