@@ -107,7 +107,9 @@ def test_tables_are_on_demand_encrypted_and_recoverable(template: Template) -> N
 def test_what_cannot_be_made_again_is_kept_when_the_stack_goes(template: Template) -> None:
     for name in ("MerchantsTable", "ConversationsTable", "MessagesTable", "SubscriptionsTable"):
         resource = template.document["Resources"][name]
-        assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain", name
+        assert resource["UpdateReplacePolicy"] == "Retain", name
+        # A creation that fails leaves no tables behind.
+        assert resource["DeletionPolicy"] == "RetainExceptOnCreate", name
 
 
 def test_every_function_logs_to_a_group_with_a_retention(template: Template) -> None:
@@ -129,8 +131,10 @@ def test_only_the_push_path_is_open(template: Template) -> None:
     assert auth == {"EnableIamAuthorizer": True, "DefaultAuthorizer": "AWS_IAM"}
 
 
-def test_the_open_routes_are_throttled(template: Template) -> None:
-    settings = template.resources("AWS::Serverless::HttpApi")["Api"]["RouteSettings"]
+def test_all_routes_are_throttled_and_the_open_ones_apart(template: Template) -> None:
+    api = template.resources("AWS::Serverless::HttpApi")["Api"]
+    assert set(api["DefaultRouteSettings"]) == {"ThrottlingRateLimit", "ThrottlingBurstLimit"}
+    settings = api["RouteSettings"]
     assert set(settings) == {"GET /wechat/push", "POST /wechat/push"}
     for setting in settings.values():
         assert set(setting) == {"ThrottlingRateLimit", "ThrottlingBurstLimit"}
@@ -139,8 +143,20 @@ def test_the_open_routes_are_throttled(template: Template) -> None:
 def test_access_logs_hold_no_query_string(template: Template) -> None:
     api = template.resources("AWS::Serverless::HttpApi")["Api"]
     logged = api["AccessLogSettings"]["Format"]
-    for leak in ("queryString", "routeKey.query", "requestOverride", "$context.authorizer.token"):
+    for leak in ("queryString", "$context.path", "requestOverride", "$context.authorizer.token"):
         assert leak not in logged
+
+
+def test_api_gateway_needs_no_resource_policy_for_its_log_group(template: Template) -> None:
+    group = template.resources("AWS::Logs::LogGroup")["ApiLogGroup"]
+    assert group["LogGroupName"]["Fn::Sub"].startswith("/aws/vendedlogs/${AWS::StackName}/")
+
+
+def test_lambda_logs_no_lines_of_its_own_for_what_went_well(template: Template) -> None:
+    logging = template.document["Globals"]["Function"]["LoggingConfig"]
+    assert (logging["LogFormat"], logging["SystemLogLevel"]) == ("JSON", "WARN")
+    # Lambda takes lines with metrics for INFO: a higher level would lose them.
+    assert logging["ApplicationLogLevel"] == "DEBUG"
 
 
 @pytest.mark.parametrize("literal", ["arn:aws:", "arn:aws-cn:", ".amazonaws.com.cn"])

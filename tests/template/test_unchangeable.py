@@ -48,6 +48,8 @@ UNCHANGEABLE: dict[str, dict[str, Any]] = {
     "DeliveriesDeadLetterQueue": FIFO,
     "OutboundQueue": FIFO,
     "OutboundDeadLetterQueue": FIFO,
+    "BulkQueue": FIFO,
+    "BulkDeadLetterQueue": FIFO,
     "BroadcastsQueue": {},
     "BroadcastsDeadLetterQueue": {},
     "PushSecret": {},
