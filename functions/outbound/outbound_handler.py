@@ -27,7 +27,7 @@ class OutboundSettings(bootstrap.AttemptSettings, bootstrap.TokenSettings):
 
 SETTINGS = load_settings(OutboundSettings)
 QUEUE = VisibilityQueue(bootstrap.sqs(), SETTINGS.outbound_queue_url)
-ATTEMPT = bootstrap.attempt(SETTINGS, WeChatSender(bootstrap.wechat_client(SETTINGS)))
+ATTEMPT = bootstrap.attempt(SETTINGS, WeChatSender(bootstrap.wechat_client(SETTINGS, opened=True)))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

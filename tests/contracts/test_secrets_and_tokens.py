@@ -177,7 +177,7 @@ def token_function(emulator: Emulator) -> TokenFunction:
         Handler="answers.handler",
         Code={"ZipFile": code.getvalue()},
     )
-    return TokenFunction(client, "token")
+    return TokenFunction(lambda: client, "token")
 
 
 def test_a_good_answer_is_all_that_is_needed(token_function: TokenFunction) -> None:
@@ -192,4 +192,4 @@ def test_any_other_answer_is_unavailable(token_function: TokenFunction, refused:
 
 def test_a_function_that_is_not_there_is_unavailable(emulator: Emulator) -> None:
     with pytest.raises(UnavailableError, match="Lambda refused the call"):
-        TokenFunction(emulator.client("lambda"), "nobody").refresh(None)
+        TokenFunction(lambda: emulator.client("lambda"), "nobody").refresh(None)

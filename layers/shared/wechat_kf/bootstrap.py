@@ -288,16 +288,16 @@ def token_provider(settings: TokenSettings) -> TokenProvider:
 
     return TokenProvider(
         TokensTable(dynamodb(), settings.tokens_table, settings.app_id),
-        TokenFunction(lambda_client(), settings.token_function),
+        TokenFunction(lambda_client, settings.token_function),
         now_ms,
     )
 
 
-def wechat_client(settings: TokenSettings) -> WeChatClient:
-    """Wire the client of WeChat's API."""
+def wechat_client(settings: TokenSettings, *, opened: bool = False) -> WeChatClient:
+    """Wire the client of WeChat's API; `opened` for a function that calls WeChat each time."""
     from wechat_kf.adapters.wechat.client_factory import WeChatSettings, create_client
 
-    return create_client(load_settings(WeChatSettings), token_provider(settings))
+    return create_client(load_settings(WeChatSettings), token_provider(settings), opened=opened)
 
 
 def wechat_account(settings: TokenSettings) -> WeChatAccount:

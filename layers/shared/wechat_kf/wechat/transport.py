@@ -14,16 +14,18 @@ import ipaddress
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import requests
 from urllib3.exceptions import HTTPError
 
 from wechat_kf.wechat.encoding import encode_json
 from wechat_kf.wechat.errors import InvalidInputError, MalformedReplyError, TransportError
 from wechat_kf.wechat.operations import Operation
-from wechat_kf.wechat.session import never_connected, new_session
+
+if TYPE_CHECKING:
+    import requests
 
 DEFAULT_HOSTS = ("https://api.weixin.qq.com", "https://api2.weixin.qq.com")
 """The nearest host, and the remote one for disaster recovery."""
@@ -81,6 +83,9 @@ class Transport:
     Plain `http` is accepted for loopback hosts only (the local simulator). Redirects are not
     followed, nothing is retried on the same host, and the proxy settings and `.netrc` of the
     environment are ignored: they would see or change requests that carry an access token.
+
+    The session is made, and `requests` imported, for the first call or by `open`: a function that
+    rarely calls WeChat does not pay for it at each start.
     """
 
     def __init__(
@@ -97,7 +102,16 @@ class Transport:
         self._clock = clock
         self._preferred = self._hosts[0]
         self._preferred_since = clock()
-        self._session = new_session()
+
+    def open(self) -> None:
+        """Make the session now, so that the first call need not."""
+        _ = self._session
+
+    @cached_property
+    def _session(self) -> requests.Session:
+        from wechat_kf.wechat.session import new_session  # noqa: PLC0415 - slow to import
+
+        return new_session()
 
     def send(self, call: Call) -> HttpReply:
         """Make one call and return the reply whatever its HTTP status.
@@ -117,7 +131,8 @@ class Transport:
         raise failure
 
     def close(self) -> None:
-        self._session.close()
+        if "_session" in vars(self):
+            self._session.close()
 
     def _attempt(self, host: str, call: Call) -> HttpReply | TransportError:
         body = _body_arguments(call)
@@ -134,6 +149,8 @@ class Transport:
                 self._prefer(host)
                 return HttpReply(response.status_code, self._read(response, call.operation))
         except (OSError, HTTPError) as error:  # requests' exceptions are OSErrors
+            from wechat_kf.wechat.session import never_connected  # noqa: PLC0415 - loaded by now
+
             return TransportError(
                 call.operation,
                 sent="never" if never_connected(error) else "perhaps",

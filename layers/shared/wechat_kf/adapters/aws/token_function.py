@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from wechat_kf.adapters.aws.client_errors import as_unavailable
 from wechat_kf.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from types_boto3_lambda import LambdaClient
 
 
 class TokenFunction:
     """Implements `TokenRefresher` by a synchronous invocation.
 
-    The token itself does not travel this way: it is read from the table afterwards.
+    The token itself does not travel this way: it is read from the table afterwards. The client of
+    Lambda is made for the first call, since a worker rarely finds the table without a token.
     """
 
-    def __init__(self, client: Any, function_name: str) -> None:
-        self._client = client
+    def __init__(self, make_client: Callable[[], LambdaClient], function_name: str) -> None:
+        self._make_client = make_client
         self._function_name = function_name
+
+    @cached_property
+    def _client(self) -> LambdaClient:
+        return self._make_client()
 
     def refresh(self, refused: str | None) -> None:
         with as_unavailable("Lambda"):

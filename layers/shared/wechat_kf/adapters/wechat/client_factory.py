@@ -23,19 +23,27 @@ class WeChatSettings:
     allow_menu_messages: bool = False
 
 
-def create_transport(settings: WeChatSettings) -> Transport:
-    """One HTTP session for the life of the function."""
+def create_transport(settings: WeChatSettings, *, opened: bool = True) -> Transport:
+    """Make one HTTP session for the life of the function, now if `opened`, else when needed."""
     timeouts = Timeouts(connect=settings.wechat_connect_seconds, read=settings.wechat_read_seconds)
-    return Transport(settings.wechat_api_hosts, timeouts)
+    transport = Transport(settings.wechat_api_hosts, timeouts)
+    if opened:
+        transport.open()
+    return transport
 
 
-def create_client(settings: WeChatSettings, tokens: TokenSource) -> WeChatClient:
-    """The client a worker or an API function calls WeChat with."""
+def create_client(
+    settings: WeChatSettings, tokens: TokenSource, *, opened: bool = True
+) -> WeChatClient:
+    """Make the client that a worker or an API function calls WeChat with."""
     options = ClientOptions(
         send_path=settings.wechat_send_path,
         business_id_as=cast(Literal["number", "string"], settings.wechat_business_id_as),
         allow_menu=settings.allow_menu_messages,
     )
     return WeChatClient(
-        create_transport(settings), tokens=tokens, app_id=settings.app_id, options=options
+        create_transport(settings, opened=opened),
+        tokens=tokens,
+        app_id=settings.app_id,
+        options=options,
     )
