@@ -21,6 +21,7 @@ from wechat_kf.domain.events import ANY_MERCHANT
 from wechat_kf.domain.merchants.merchant import Merchant
 from wechat_kf.domain.messages.broadcasts import Broadcast
 from wechat_kf.domain.messages.message import Guarantee, OutboundMessage, Status
+from wechat_kf.domain.messages.message_ids import new_message_id
 from wechat_kf.domain.subscriptions.subscription import Subscription, Target, TargetType
 
 BUSINESS_ID: Final = "42"
@@ -128,11 +129,10 @@ def _message_row(now: int) -> Document:
     """The item that a claim finds: ours, sent for the first time."""
     capture = _Capture()
     message = OutboundMessage(
-        message_id="benchmark",
+        message_id=new_message_id(OPENID, now),
         business_id=BUSINESS_ID,
         openid=OPENID,
         content=TEXT,
-        request_digest="d" * 64,
         accepted_at=now,
         expires_at=now + HOUR,
         status=Status.SENDING,

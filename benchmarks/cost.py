@@ -154,21 +154,22 @@ RECEIVED = (
     + invocation("push")
     + queue_hop()
     + FAN_OUT
-    # conversation: 1, and 2 in the index `recent` (its key moves); message: 1, and 1 in its index
-    + Usage(writes=3 + 2)
+    # conversation: 1, and 2 in the index `recent` (its key moves once a minute at most); message: 1
+    + Usage(writes=3 + 1)
     + DELIVERY
 )
 
 SENT = (
     Usage(api_requests=1)
     + invocation("messages")
-    # window: one conversation, one page of its index at half price
-    + Usage(reads=1 + 0.5)
+    # conversation and list of its unsettled messages at half price; window: its latest messages
+    + Usage(reads=0.5 + 0.5 + 1)
     + queue_hop()
     + invocation("outbound")
-    # table + index by_conversation + index unsettled (a moved key costs two):
-    # add 1+1+1, queued 1+1+2, claim 1+1+2, finish 1+1+1
-    + Usage(writes=3 + 4 + 4 + 3)
+    # the worker looks at the list again, at half price, to keep the order
+    + Usage(reads=0.5)
+    # table + index unsettled: accepted 1+1, claimed 1, settled 1+1; an Idempotency-Key costs 1 more
+    + Usage(writes=2 + 1 + 2)
     # the outcome's way to the subscriber
     + queue_hop()
     + FAN_OUT
@@ -179,8 +180,8 @@ SENT = (
 
 IDLE = (
     Usage(sqs_requests=QUEUES * POLLERS * 3 * MINUTES_A_MONTH)
-    # the sweeper reads 8 shards a minute; token looks at its row every minute
-    + Usage(invocations=2, gb_seconds=2 * 0.05 * 0.5, reads=8 * 0.5 + 1).times(MINUTES_A_MONTH)
+    # the sweeper reads an empty index a minute; token looks at its row every minute
+    + Usage(invocations=2, gb_seconds=2 * 0.05 * 0.5, reads=0.5 + 1).times(MINUTES_A_MONTH)
 )
 
 

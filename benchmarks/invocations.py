@@ -17,6 +17,7 @@ from benchmarks.template_environment import function_environment
 from tools.stack.state import ROOT
 from wechat_kf.adapters.aws.queues import delivery_to_body, event_to_body
 from wechat_kf.domain.events import Event, EventType
+from wechat_kf.domain.messages.message_ids import new_message_id
 from wechat_kf.domain.subscriptions.delivery import Delivery
 
 Handler = Callable[[dict[str, Any], Any], Any]
@@ -65,7 +66,8 @@ def _inbound(business_id: str, openid: str) -> dict[str, Any]:
 
 
 def _outbound(business_id: str, openid: str) -> dict[str, Any]:
-    body = {"business_id": business_id, "message_id": f"benchmark-{next(_numbers)}"}
+    message_id = new_message_id(openid, next(_numbers))
+    body = {"business_id": business_id, "message_id": message_id}
     return _batch(json.dumps(body), f"{business_id}#{openid}")
 
 

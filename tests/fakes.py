@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -16,8 +17,9 @@ from wechat_kf.domain.media import StoredMedia
 from wechat_kf.domain.merchants.merchant import ChangedMeanwhileError, Merchant
 from wechat_kf.domain.messages.broadcasts import Broadcast
 from wechat_kf.domain.messages.conversations import Conversation
-from wechat_kf.domain.messages.message import OutboundMessage, Outcome, Status
-from wechat_kf.domain.messages.ports import Claim, Claimed
+from wechat_kf.domain.messages.message import OutboundMessage, Status
+from wechat_kf.domain.messages.message_ids import log_id, message_key, new_message_id
+from wechat_kf.domain.messages.ports import Claim, Claimed, KeyBinding
 from wechat_kf.domain.messages.transcript import Direction, TranscriptEntry
 from wechat_kf.domain.paging import Page
 from wechat_kf.domain.subscriptions.circuit import Circuit
@@ -135,18 +137,19 @@ class InMemoryConversations:
         known = self._known(business_id, openid)
         self._store(replace(known, entered_at=max(known.entered_at, at_ms)))
 
-    def get(self, business_id: str, openid: str) -> Conversation | None:
+    def get(self, business_id: str, openid: str, *, consistent: bool = True) -> Conversation | None:
         return self._conversations.get((business_id, openid))
 
     def recent(self, business_id: str, *, limit: int, cursor: str | None) -> Page[Conversation]:
         mine = [one for one in self._conversations.values() if one.business_id == business_id]
-        mine.sort(key=lambda one: (one.active_at, one.openid), reverse=True)
+        places = sorted(((one.active_at // MINUTE, one.openid) for one in mine), reverse=True)
         if cursor:
-            openid, active_at = cursor_parts(cursor, str, int)
-            mine = [one for one in mine if (one.active_at, one.openid) < (active_at, openid)]
-        page = mine[:limit]
-        end = encode_cursor(page[-1].openid, page[-1].active_at) if len(mine) > limit else None
-        return Page(page, end)
+            openid, minute = cursor_parts(cursor, str, int)
+            places = [place for place in places if place < (minute, openid)]
+        page = places[:limit]
+        end = encode_cursor(page[-1][1], page[-1][0]) if len(places) > limit else None
+        found = [self._conversations[business_id, openid] for _, openid in page]
+        return Page(sorted(found, key=lambda one: one.active_at, reverse=True), end)
 
     def _known(self, business_id: str, openid: str) -> Conversation:
         return self.get(business_id, openid) or Conversation(business_id, openid)
@@ -155,16 +158,23 @@ class InMemoryConversations:
         self._conversations[conversation.business_id, conversation.openid] = conversation
 
 
+def make_message_id(name: str, openid: str = "buyer", at: int = FakeClock.now) -> str:
+    """The id that a test calls `name`: always the same one."""
+    return new_message_id(openid, at, hashlib.sha256(name.encode()).hexdigest())
+
+
 class InMemoryMessages:
-    """`OutboundStore`, `Transcript`, `TranscriptReader`, and the sweeper's `overdue`."""
+    """`SweeperStore`, `Transcript` and `TranscriptReader`."""
 
     def __init__(self, retention_days: int, clock: Clock) -> None:
         self._retention_days = retention_days
         self._clock = clock
         self._messages: dict[tuple[str, str], OutboundMessage] = {}
         self._received: dict[tuple[str, str], Event] = {}
-        self._reopened: dict[str, int] = {}
-        self._kept_until: dict[str, int] = {}
+        self._due: dict[tuple[str, str], int] = {}
+        self._kept_until: dict[tuple[str, str], int] = {}
+        self._bindings: dict[tuple[str, str], KeyBinding] = {}
+        self._claims = 0
         self._lock = threading.Lock()
 
     def add(self, message: OutboundMessage) -> OutboundMessage:
@@ -172,13 +182,21 @@ class InMemoryMessages:
             known = self.get(message.business_id, message.message_id)
             if known is None:
                 self._store(message)
+                if not message.status.settled:
+                    self._due[_name(message)] = self._clock() + MINUTE
             return known or message
 
-    def mark_queued(self, business_id: str, message_id: str) -> None:
+    def bind_key(self, binding: KeyBinding) -> KeyBinding:
         with self._lock:
-            message = self._messages.get((business_id, message_id))
-            if message and message.status is Status.ACCEPTED:
-                self._store(replace(message, status=Status.QUEUED))
+            known = self.bound_key(binding.business_id, binding.key_id)
+            if known is None:
+                self._bindings[binding.business_id, binding.key_id] = binding
+            return known or binding
+
+    def bound_key(self, business_id: str, key_id: str) -> KeyBinding | None:
+        found = self._bindings.get((business_id, key_id))
+        key = message_key(found.message_id) if found else None
+        return None if key and self._is_over(key.accepted_at, self._retention_days or 7) else found
 
     def claim(self, business_id: str, message_id: str, *, now: int, until: int) -> Claim:
         with self._lock:
@@ -187,34 +205,35 @@ class InMemoryMessages:
                 return Claim(Claimed.ABSENT, None)
             if message.status.settled:
                 return Claim(Claimed.SETTLED, message)
+            self._claims += 1
+            ours = replace(message, claimed_until=until, claim_id=f"claim-{self._claims}")
             if message.status is not Status.SENDING:
                 attempts = message.attempts + 1
-                ours = replace(
-                    message, status=Status.SENDING, attempts=attempts, claimed_until=until
-                )
+                ours = replace(ours, status=Status.SENDING, attempts=attempts)
                 return Claim(Claimed.OURS, self._store(ours))
             if now < message.claimed_until:
                 return Claim(Claimed.HELD, message)
-            return Claim(Claimed.ABANDONED, self._store(replace(message, claimed_until=until)))
+            return Claim(Claimed.ABANDONED, self._store(ours))
 
-    def finish(self, message: OutboundMessage) -> None:
+    def finish(self, message: OutboundMessage, *, published: bool = True) -> None:
         with self._lock:
-            stored = self._messages[message.business_id, message.message_id]
-            holds = stored.status in (Status.SENDING, message.status)
-            if not holds or stored.attempts != message.attempts:
-                raise ConflictError("another worker has recorded this attempt's outcome")
+            if self._messages[_name(message)].claim_id != message.claim_id:
+                raise ConflictError("another worker has taken this message over")
+            if message.status.settled and published:
+                self._due.pop(_name(message), None)
             dropped = message.status.settled and not self._retention_days
-            self._store(replace(message, content={}) if dropped else message)
+            content = {} if dropped else message.content
+            self._store(replace(message, claimed_until=0, content=content))
 
     def reopen(self, message: OutboundMessage) -> bool:
         with self._lock:
-            stored = self._messages[message.business_id, message.message_id]
+            stored = self._messages[_name(message)]
             settled = stored.status in (Status.FAILED, Status.UNKNOWN)
             if not settled or stored.attempts != message.attempts:
-                return False
-            self._reopened[message.message_id] = self._clock()
-            self._kept_until[message.message_id] = message.expires_at + DAY
-            self._store(message)
+                return stored.expires_at == message.expires_at
+            self._due[_name(message)] = self._clock() + MINUTE
+            self._kept_until[_name(message)] = message.expires_at + DAY
+            self._store(replace(message, claim_id=""))
             return True
 
     def get_many(self, business_id: str, message_ids: Sequence[str]) -> list[OutboundMessage]:
@@ -226,33 +245,39 @@ class InMemoryMessages:
         if message is None:
             return None
         over = self._is_over(message.accepted_at, self._retention_days or 7)
-        kept = self._clock() < self._kept_until.get(message_id, 0)
+        kept = self._clock() < self._kept_until.get(_name(message), 0)
         return None if over and not kept else message
 
-    def sent_at(self, business_id: str, openid: str, *, since: int, limit: int) -> list[int]:
-        mine = [
-            one
-            for one in self._messages.values()
-            if one.conversation == conversation_key(business_id, openid)
-            and one.status in (Status.SENT, Status.UNKNOWN)
-            and one.settled_at >= since
-        ]
-        mine.sort(key=lambda one: one.accepted_at, reverse=True)
-        return [one.settled_at for one in mine][:limit]
-
-    def overdue(self, *, now: int, limit: int) -> list[tuple[str, str]]:
-        due = {
-            Status.ACCEPTED: lambda one: (
-                self._reopened.get(one.message_id, one.accepted_at) + MINUTE
-            ),
-            Status.QUEUED: lambda one: one.expires_at,
-            Status.SENDING: lambda one: one.claimed_until,
-        }
+    def sent_at(self, business_id: str, openid: str, *, since: int) -> list[int]:
+        latest = sorted(self._entries(conversation_key(business_id, openid)), reverse=True)
+        ids = [entry.entry_id for position, entry in latest if int(position[:13]) >= since - MINUTE]
+        found = (self._messages.get((business_id, entry_id)) for entry_id in ids[:8])
         return [
-            key
-            for key, one in self._messages.items()
-            if one.status in due and due[one.status](one) <= now
-        ][:limit]
+            one.settled_at
+            for one in found
+            if one and one.status in (Status.SENT, Status.UNKNOWN) and one.settled_at >= since
+        ]
+
+    def unsettled(self, business_id: str, openid: str, *, limit: int) -> list[str]:
+        mine = conversation_key(business_id, openid)
+        due = sorted(self._due.items(), key=lambda entry: entry[1])
+        found = [name[1] for name, _ in due if self._messages[name].conversation == mine]
+        return sorted(found[:limit])
+
+    def due(self, *, now: int) -> Iterator[tuple[str, str]]:
+        yield from [name for name, at in self._due.items() if at <= now]
+
+    def postpone(self, message: OutboundMessage, *, until: int) -> None:
+        with self._lock:
+            stored = self._messages[_name(message)]
+            if stored.status is Status.ACCEPTED and stored.expires_at == message.expires_at:
+                self._due[_name(message)] = until
+
+    def mark_published(self, message: OutboundMessage) -> None:
+        with self._lock:
+            stored = self._messages[_name(message)]
+            if stored.status.settled and stored.expires_at == message.expires_at:
+                self._due.pop(_name(message), None)
 
     def keep(self, event: Event) -> None:
         if self._retention_days:
@@ -264,7 +289,7 @@ class InMemoryMessages:
         entries = sorted(self._entries(conversation_key(business_id, openid)), reverse=True)
         if cursor:
             (position,) = cursor_parts(cursor, str)
-            if not position.partition("#")[2].startswith(f"{business_id}#"):
+            if position[13:14] not in ("r", "s"):
                 raise invalid_cursor()
             entries = [entry for entry in entries if entry[0] < position]
         page = entries[:limit]
@@ -273,32 +298,30 @@ class InMemoryMessages:
 
     def _entries(self, conversation: str) -> Iterable[tuple[str, TranscriptEntry]]:
         for one in self._messages.values():
-            if one.conversation == conversation and self.get(one.business_id, one.message_id):
-                position = f"{one.accepted_at:013d}.{0:020d}#{one.business_id}#{one.message_id}"
-                at_ms, content = one.accepted_at, one.content
-                yield (
-                    position,
-                    TranscriptEntry(one.message_id, Direction.SENT, at_ms, content, one.status),
+            if one.conversation == conversation and self.get(*_name(one)):
+                sent = TranscriptEntry(
+                    one.message_id, Direction.SENT, one.accepted_at, one.content, one.status
                 )
+                yield log_id(one.message_id), sent
         for event in self._received.values():
             if event.conversation == conversation and not self._is_over(
                 event.at_ms, self._retention_days
             ):
                 order = event.data.get("message_id", "")
-                position = f"{event.at_ms:013d}.{order:0>20}#{event.business_id}#in#{event.id}"
-                yield (
-                    position,
-                    TranscriptEntry(
-                        event.id, Direction.RECEIVED, event.at_ms, event.data["message"]
-                    ),
-                )
+                content = event.data["message"]
+                received = TranscriptEntry(event.id, Direction.RECEIVED, event.at_ms, content)
+                yield f"{event.at_ms:013d}r{order:0>20}{event.id}", received
 
     def _is_over(self, since: int, days: int) -> bool:
         return (since + days * DAY) // 1000 <= self._clock() // 1000
 
     def _store(self, message: OutboundMessage) -> OutboundMessage:
-        self._messages[message.business_id, message.message_id] = message
+        self._messages[_name(message)] = message
         return message
+
+
+def _name(message: OutboundMessage) -> tuple[str, str]:
+    return message.business_id, message.message_id
 
 
 class InMemorySubscriptions:
@@ -416,8 +439,8 @@ class RecordingEvents:
         self.events.setdefault(event.id, event)
 
 
-def ignore_report(message: OutboundMessage, outcome: Outcome) -> None:
-    """The report of an `Attempt` whose reports a test does not look at."""
+def ignore_report(*_: object) -> None:
+    """A report that a test does not look at."""
 
 
 @dataclass
@@ -431,7 +454,7 @@ class RecordingOutbound:
     def put(self, message: OutboundMessage) -> None:
         if self.down:
             raise UnavailableError("the queue does not answer")
-        deduplication_id = f"{message.message_id}-{message.attempts}"
+        deduplication_id = f"{message.business_id}|{message.message_id}|{message.expires_at}"
         if deduplication_id not in self._seen:
             self._seen.add(deduplication_id)
             self.messages.append((message.business_id, message.message_id))

@@ -15,6 +15,7 @@ from tests.fakes import (
     InMemoryMessages,
     RecordingBroadcasts,
     RecordingOutbound,
+    ignore_report,
 )
 from tests.unit.api.http_events import http_event
 from wechat_kf.api import (
@@ -90,6 +91,7 @@ class MessagesApp:
     conversations: InMemoryConversations = field(default_factory=InMemoryConversations)
     merchants: InMemoryMerchants = field(default_factory=lambda: merchants_of("42", "43"))
     allow_menus: bool = False
+    require_conversation: bool = False
 
     def __post_init__(self) -> None:
         self.messages = InMemoryMessages(30, self.clock)
@@ -98,7 +100,15 @@ class MessagesApp:
         self.permission = SendingPermission(
             self.merchants, self.clock, allow_menus=self.allow_menus
         )
-        self.acceptance = Acceptance(self.messages, self.outbound, self.clock, 15 * MINUTE)
+        self.acceptance = Acceptance(
+            self.messages, self.outbound, self.clock, 15 * MINUTE, ignore_report
+        )
+        self.windows = SendWindows(
+            self.conversations,
+            self.messages,
+            self.clock,
+            require_conversation=self.require_conversation,
+        )
         self._app = create_app(
             message_routes,
             broadcast_routes,
@@ -110,7 +120,7 @@ class MessagesApp:
                 Broadcasts: Broadcasts(self.broadcasts, self.messages, self.clock),
                 BroadcastQueue: self.broadcast_queue,
                 SendingPermission: self.permission,
-                SendWindows: SendWindows(self.conversations, self.messages, self.clock),
+                SendWindows: self.windows,
                 ConversationStore: self.conversations,
                 TranscriptReader: self.messages,
                 MediaLibrary: MediaLibrary(InMemoryMedia(), self.account, self.clock, "wx1"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from wechat_kf import bootstrap
 from wechat_kf.adapters.aws.broadcast_queue import (
     BroadcastDeadLetters,
     Expansion,
@@ -14,55 +15,31 @@ from wechat_kf.adapters.aws.broadcast_queue import (
     UnreadableOrderError,
     broadcast_order,
 )
-from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
-from wechat_kf.adapters.aws.clients import dynamodb_client, sqs_client
-from wechat_kf.adapters.aws.merchants_table import MerchantsTable
-from wechat_kf.adapters.aws.messages_table import MessagesTable
 from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
-from wechat_kf.adapters.aws.queues import OutboundSqsQueue
 from wechat_kf.api.broadcast_models import SendMessagesEvent, describe_broken_rule
 from wechat_kf.config import load_settings
-from wechat_kf.domain.clock import SECOND, now_ms
-from wechat_kf.domain.messages.acceptance import Acceptance
-from wechat_kf.domain.messages.broadcasts import Broadcast, Broadcasts, expand
-from wechat_kf.domain.messages.permission import SendingPermission
+from wechat_kf.domain.clock import SECOND
+from wechat_kf.domain.messages.broadcasts import Broadcast, expand
 from wechat_kf.errors import AppError
 from wechat_kf.observability import count, logger
 
 
-@dataclass(frozen=True, slots=True)
-class BroadcastsSettings:
+@dataclass(frozen=True, kw_only=True)
+class BroadcastsSettings(bootstrap.MessageSettings, bootstrap.MerchantSettings):
     """Environment of the broadcasts function."""
 
     broadcasts_queue_url: str
     broadcasts_dead_letter_queue_url: str
-    outbound_queue_url: str
-    messages_table: str
-    merchants_table: str
-    transcript_retention_days: int
     outbound_max_age_seconds: int
-    allow_menu_messages: bool = False
 
 
 SETTINGS = load_settings(BroadcastsSettings)
-DYNAMODB, SQS = dynamodb_client(), sqs_client()
-QUEUE = VisibilityQueue(SQS, SETTINGS.broadcasts_queue_url)
-DEAD_LETTERS = BroadcastDeadLetters(SQS, SETTINGS.broadcasts_dead_letter_queue_url)
-RETENTION_DAYS = SETTINGS.transcript_retention_days
-MESSAGES = MessagesTable(DYNAMODB, SETTINGS.messages_table, RETENTION_DAYS, now_ms)
-ACCEPTANCE = Acceptance(
-    store=MESSAGES,
-    queue=OutboundSqsQueue(SQS, SETTINGS.outbound_queue_url),
-    clock=now_ms,
-    max_age_ms=SETTINGS.outbound_max_age_seconds * SECOND,
-)
-STORE = BroadcastsTable(DYNAMODB, SETTINGS.messages_table, RETENTION_DAYS, now_ms)
-BROADCASTS = Broadcasts(STORE, MESSAGES, now_ms)
-PERMISSION = SendingPermission(
-    MerchantsTable(DYNAMODB, SETTINGS.merchants_table),
-    now_ms,
-    allow_menus=SETTINGS.allow_menu_messages,
-)
+QUEUE = VisibilityQueue(bootstrap.sqs(), SETTINGS.broadcasts_queue_url)
+DEAD_LETTERS = BroadcastDeadLetters(bootstrap.sqs(), SETTINGS.broadcasts_dead_letter_queue_url)
+ACCEPTANCE = bootstrap.acceptance(SETTINGS, SETTINGS.outbound_max_age_seconds * SECOND)
+STORE = bootstrap.broadcasts_table(SETTINGS)
+BROADCASTS = bootstrap.broadcasts(SETTINGS)
+PERMISSION = bootstrap.permission(SETTINGS)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -27,9 +27,7 @@ from wechat_kf.domain.messages.windows import SendWindows
 
 
 @dataclass(frozen=True, kw_only=True)
-class MessagesSettings(
-    bootstrap.AcceptanceSettings, bootstrap.ConversationSettings, bootstrap.TokenSettings
-):
+class MessagesSettings(bootstrap.AcceptanceSettings, bootstrap.TokenSettings):
     """Environment of the messages function."""
 
     broadcasts_queue_url: str
@@ -39,13 +37,13 @@ SETTINGS = load_settings(MessagesSettings)
 MESSAGES = bootstrap.messages_table(SETTINGS)
 CONVERSATIONS = bootstrap.conversations_table(SETTINGS)
 ACCOUNT = bootstrap.wechat_account(SETTINGS)
-MEDIA = bootstrap.media_table(SETTINGS)
+MEDIA = bootstrap.media_table(SETTINGS, SETTINGS.app_id)
 PROVIDED: dict[type, Any] = {
     Acceptance: bootstrap.acceptance(SETTINGS, SETTINGS.outbound_max_age_seconds * SECOND),
     Broadcasts: bootstrap.broadcasts(SETTINGS),
     BroadcastQueue: BroadcastSqsQueue(bootstrap.sqs(), SETTINGS.broadcasts_queue_url),
     SendingPermission: bootstrap.permission(SETTINGS),
-    SendWindows: SendWindows(CONVERSATIONS, MESSAGES, now_ms),
+    SendWindows: bootstrap.send_windows(SETTINGS),
     ConversationStore: CONVERSATIONS,
     TranscriptReader: MESSAGES,
     MediaLibrary: MediaLibrary(MEDIA, ACCOUNT, now_ms, SETTINGS.app_id),

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from wechat_kf import bootstrap
-from wechat_kf.adapters.aws.queues import OutboundSqsQueue
 from wechat_kf.adapters.wechat.daily_sync import sync_daily
 from wechat_kf.adapters.wechat.directory import WeChatDirectory
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.merchants.reconciliation import MerchantSync
-from wechat_kf.domain.messages.sweeper import NoSender, Sweeper
 from wechat_kf.observability import count, logger
 
 
@@ -23,19 +21,18 @@ class SweeperSettings(
     """Environment of the sweeper function."""
 
 
+REPAIR_MS = 10_000
+"""What the repair of one message may take, with every call throttled to the end."""
+
 SETTINGS = load_settings(SweeperSettings)
-SWEEPER = Sweeper(
-    store=bootstrap.messages_table(SETTINGS),
-    queue=OutboundSqsQueue(bootstrap.sqs(), SETTINGS.outbound_queue_url),
-    settler=bootstrap.attempt(SETTINGS, NoSender()),
-)
+SWEEPER = bootstrap.sweeper(SETTINGS)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Run the task of one of two schedules; the daily one says `{"task": "sync_merchants"}`."""
     if event.get("task") == "sync_merchants":
         return sync_merchants(context)
-    found = SWEEPER.sweep()
+    found = SWEEPER.sweep(lambda: context.get_remaining_time_in_millis() > REPAIR_MS)
     for status, number in found.items():
         logger.warning("stuck messages repaired", found=status, number=number)
         count("StuckMessages", found=status)

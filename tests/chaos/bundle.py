@@ -40,7 +40,7 @@ from wechat_kf.domain.events import Event, EventQueue
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.attempt import Attempt
 from wechat_kf.domain.messages.inbound import Inbound
-from wechat_kf.domain.messages.sweeper import NoSender, Sweeper
+from wechat_kf.domain.messages.sweeper import Sweeper
 from wechat_kf.domain.subscriptions.dispatch import Dispatch, PostponedError, lengthen
 from wechat_kf.domain.subscriptions.fanout import FanOut
 from wechat_kf.domain.subscriptions.subscription import TargetType
@@ -162,16 +162,22 @@ class Bundle:
     def acceptance(self) -> Acceptance:
         """A new messages function."""
         queue = OutboundSqsQueue(self._sqs, self.outbound.url)
-        return Acceptance(self._exposed(self.messages), queue, self._clock, MAX_AGE_MS)
+        store = self._exposed(self.messages)
+        return Acceptance(store, queue, self._clock, MAX_AGE_MS, lambda *_: None)
 
     def sweep(self) -> None:
         """One run of the sweeper, which may die like everyone else."""
-        store = self._exposed(self.messages)
-        app_id = self._world.settings.app_id
-        events = self._new_fan_out()
-        settler = Attempt(store, NoSender(), events, self._clock, app_id, lambda *_: None)
+        sweeper = Sweeper(
+            self._exposed(self.messages),
+            OutboundSqsQueue(self._sqs, self.outbound.url),
+            self._new_fan_out(),
+            self._clock,
+            self._world.settings.app_id,
+            report=lambda *_: None,
+            report_error=lambda *_: None,
+        )
         try:
-            Sweeper(store, OutboundSqsQueue(self._sqs, self.outbound.url), settler).sweep()
+            sweeper.sweep()
         except (Crash, UnavailableError):
             return
 

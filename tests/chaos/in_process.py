@@ -234,8 +234,7 @@ class Storm:
             self._timeline.after(MINUTE, self._sweep)
 
     def _unsettled(self) -> bool:
-        found = self._bundle.messages.overdue(now=self._clock() + DAY, limit=1)
-        return bool(found)
+        return any(self._bundle.messages.due(now=self._clock() + DAY))
 
     # The reckoning
 

@@ -12,6 +12,7 @@ from tests.contracts.counting import CountingClient
 from tests.fakes import InMemoryConversations
 from wechat_kf.adapters.aws.conversations_table import ConversationsTable
 from wechat_kf.adapters.aws.dynamo import cursor as encode_cursor
+from wechat_kf.domain.clock import MINUTE
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.messages.conversations import Conversation
 from wechat_kf.domain.messages.ports import ConversationStore
@@ -53,11 +54,11 @@ def test_reports_in_any_order_and_repeated_lead_to_the_same_state(
 
 
 def test_recent_lists_a_merchants_own_the_last_active_first(store: ConversationStore) -> None:
-    for openid, at in (("a", 1_000), ("b", 3_000), ("c", 2_000), ("d", 2_000)):
-        store.record_message("42", openid, at)
-    store.record_message("43", "z", 9_000)
-    store.record_entry("42", "a", 4_000)
-    store.record_message("42", "b", 500)  # late news do not move it
+    for openid, at in (("a", 1), ("b", 3), ("c", 2), ("d", 2)):
+        store.record_message("42", openid, at * MINUTE)
+    store.record_message("43", "z", 9 * MINUTE)
+    store.record_entry("42", "a", 4 * MINUTE)
+    store.record_message("42", "b", MINUTE // 2)  # late news do not move it
     first = store.recent("42", limit=2, cursor=None)
     assert [one.openid for one in first.items] == ["a", "b"]
     second = store.recent("42", limit=3, cursor=first.next_cursor)
@@ -92,9 +93,10 @@ def test_a_cursor_does_not_lead_to_another_merchant(store: ConversationStore) ->
         ([("message", 1_000)], ("message", 2_000), 1),
         ([("entry", 1_000)], ("message", 1_000), 1),
         ([("message", 1_000)], ("message", 1_000), 1),
-        ([("entry", 3_000)], ("message", 2_000), 2),
+        ([("entry", 3_000)], ("message", 2_000), 1),
+        ([("entry", MINUTE)], ("message", 2_000), 2),
     ],
-    ids=["first", "next", "other kind", "repeat", "out of order"],
+    ids=["first", "next", "other kind", "repeat", "out of order", "an earlier minute"],
 )
 def test_a_report_is_one_write_unless_it_comes_late(
     resources: Resources,
@@ -173,3 +175,23 @@ def test_a_greeting_leaves_the_conversation_as_it_is(store: InMemoryConversation
 def test_a_buyer_without_a_conversation_is_not_greeted(store: InMemoryConversations) -> None:
     assert not reserve(store, "e1", now=5_000)
     assert store.get("42", "b") is None
+
+
+def test_a_list_is_read_once_however_long_it_is(resources: Resources, dynamodb: Any) -> None:
+    client = CountingClient(dynamodb)
+    table = ConversationsTable(client, resources.table("ConversationsTable"))
+    assert table.recent("42", limit=50, cursor=None).items == []
+    assert client.calls == {"query": 1}
+    for number in range(50):
+        table.record_message("42", f"buyer-{number}", number * MINUTE + 1)
+    client.calls.clear()
+    assert len(table.recent("42", limit=50, cursor=None).items) == 50
+    assert client.calls == {"query": 1, "batch_get_item": 1}
+
+
+def test_the_last_action_within_a_minute_comes_first(store: ConversationStore) -> None:
+    store.record_message("42", "a", 10 * MINUTE + 1)
+    store.record_message("42", "b", 10 * MINUTE + 3)
+    store.record_message("42", "c", 10 * MINUTE + 2)
+    page = store.recent("42", limit=10, cursor=None)
+    assert [one.openid for one in page.items] == ["b", "c", "a"]

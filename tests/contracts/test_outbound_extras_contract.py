@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pytest
 
 from tests.contracts.aws_resources import Resources
-from tests.contracts.test_message_store_contract import MakeStore, Store, message
+from tests.contracts.test_message_store_contract import M1, MakeStore, Store, due, ident, message
 from tests.fakes import FakeClock, InMemoryBroadcasts, InMemoryMedia, InMemoryMessages
 from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
 from wechat_kf.adapters.aws.media_table import MediaTable
@@ -57,7 +57,7 @@ def store(make_store: MakeStore) -> Store:
     return make_store()
 
 
-def attempted(store: Store, outcome: Outcome, message_id: str = "m1") -> OutboundMessage:
+def attempted(store: Store, outcome: Outcome, message_id: str = M1) -> OutboundMessage:
     claim = store.claim("42", message_id, now=NOW, until=NOW + 30 * SECOND)
     assert claim.message is not None
     after = settle(claim.message, outcome, now=NOW)
@@ -72,6 +72,7 @@ def reopened(settled: OutboundMessage) -> OutboundMessage:
         settled_at=0,
         claimed_until=0,
         risky_attempts=0,
+        attempts_before=settled.attempts,
         expires_at=NOW + 40 * MINUTE,
     )
 
@@ -84,8 +85,8 @@ def test_a_failed_or_unknown_message_is_accepted_again(store: Store, outcome: Ou
     store.add(message())
     again = reopened(attempted(store, outcome))
     assert store.reopen(again)
-    assert store.get("42", "m1") == again
-    claim = store.claim("42", "m1", now=NOW, until=NOW + SECOND)
+    assert store.get("42", M1) == again
+    claim = store.claim("42", M1, now=NOW, until=NOW + SECOND)
     assert claim.result is Claimed.OURS
     assert claim.message is not None
     assert claim.message.attempts == 2
@@ -95,7 +96,7 @@ def test_a_sent_message_is_not_accepted_again(store: Store) -> None:
     store.add(message())
     again = reopened(attempted(store, Sent()))
     assert not store.reopen(again)
-    found = store.get("42", "m1")
+    found = store.get("42", M1)
     assert found is not None
     assert found.status is Status.SENT
 
@@ -103,7 +104,9 @@ def test_a_sent_message_is_not_accepted_again(store: Store) -> None:
 def test_of_two_retries_at_once_one_wins(store: Store) -> None:
     store.add(message())
     again = reopened(attempted(store, CLOSED))
-    assert [store.reopen(again), store.reopen(again)] == [True, False]
+    other = replace(again, expires_at=again.expires_at + 1)
+    assert [store.reopen(again), store.reopen(other)] == [True, False]
+    assert store.reopen(again)  # its own write, repeated
 
 
 def test_a_retry_that_read_an_older_attempt_is_refused(store: Store) -> None:
@@ -111,16 +114,16 @@ def test_a_retry_that_read_an_older_attempt_is_refused(store: Store) -> None:
     first = reopened(attempted(store, CLOSED))
     store.reopen(first)
     attempted(store, CLOSED)
-    assert not store.reopen(first)
+    assert not store.reopen(replace(first, expires_at=first.expires_at + 1))
 
 
-def test_a_reopened_message_is_overdue_a_minute_later(store: Store, clock: FakeClock) -> None:
+def test_a_reopened_message_is_due_a_minute_later(store: Store, clock: FakeClock) -> None:
     store.add(message())
     settled = attempted(store, CLOSED)
     clock.advance(20 * MINUTE)
     store.reopen(reopened(settled))
-    assert store.overdue(now=clock() + MINUTE - 1, limit=10) == []
-    assert store.overdue(now=clock() + MINUTE, limit=10) == [("42", "m1")]
+    assert due(store, clock() + MINUTE - 1) == set()
+    assert due(store, clock() + MINUTE) == {("42", M1)}
 
 
 def test_a_reopened_message_outlives_the_retention_it_was_accepted_with(
@@ -132,9 +135,9 @@ def test_a_reopened_message_outlives_the_retention_it_was_accepted_with(
     again = replace(reopened(settled), expires_at=clock() + 15 * MINUTE)
     assert store.reopen(again)
     clock.advance(15 * MINUTE)
-    assert store.get("42", "m1") == again
+    assert store.get("42", M1) == again
     clock.advance(DAY)
-    assert store.get("42", "m1") is None
+    assert store.get("42", M1) is None
 
 
 def test_risky_attempts_are_counted_from_attempt_to_attempt(store: Store) -> None:
@@ -152,7 +155,7 @@ def test_perhaps_sent_is_remembered_through_later_attempts(store: Store) -> None
     store.add(message(guarantee=Guarantee.AT_LEAST_ONCE))
     attempted(store, CUT)
     attempted(store, NotSent(Failure("wechat_unreachable", "x"), Wait.SHORT))
-    claim = store.claim("42", "m1", now=NOW, until=NOW + SECOND)
+    claim = store.claim("42", M1, now=NOW, until=NOW + SECOND)
     assert claim.message is not None
     assert claim.message.perhaps_sent
 
@@ -164,16 +167,17 @@ def test_many_are_looked_up_at_once_and_the_missing_are_left_out(store: Store) -
     for number in range(100):
         store.add(message(f"m{number}"))
     store.add(message("m1", business_id="43"))
-    ids = [f"m{number}" for number in range(100)]
+    ids = [ident(f"m{number}") for number in range(100)]
     assert {one.message_id for one in store.get_many("42", ids)} == set(ids)
-    assert store.get_many("42", ["m1", "nobody"]) == [message("m1")]
-    assert store.get_many("44", ["m1"]) == []
+    assert store.get_many("42", [M1, ident("nobody"), "nonsense"]) == [message("m1")]
+    assert store.get_many("44", [M1]) == []
+    assert store.get_many("42", ["nonsense"]) == []
 
 
 def test_what_is_over_is_not_looked_up(store: Store, clock: FakeClock) -> None:
     store.add(message())
     clock.advance(30 * DAY)
-    assert store.get_many("42", ["m1"]) == []
+    assert store.get_many("42", [M1]) == []
 
 
 # -- broadcasts
@@ -271,9 +275,9 @@ def test_a_broadcast_is_no_message_and_in_no_transcript(
     name = resources.table("MessagesTable")
     messages = MessagesTable(resources.dynamodb, name, 30, clock)
     BroadcastsTable(resources.dynamodb, name, 30, clock).add(broadcast())
-    MediaTable(resources.dynamodb, name).put("d", StoredMedia("m", NOW + DAY))
-    assert messages.get("42", "b#b1") is None
-    assert messages.overdue(now=NOW + 30 * DAY, limit=10) == []
+    MediaTable(resources.dynamodb, name, "wx1").put("d", StoredMedia("m", NOW + DAY))
+    assert messages.get("42", "b1") is None
+    assert set(messages.due(now=NOW + 30 * DAY)) == set()
 
 
 # -- media
@@ -284,7 +288,7 @@ def media(kind: str, request: pytest.FixtureRequest) -> MediaCache:
     if kind == "fake":
         return InMemoryMedia()
     resources: Resources = request.getfixturevalue("resources")
-    return MediaTable(resources.dynamodb, resources.table("MessagesTable"))
+    return MediaTable(resources.dynamodb, resources.table("MessagesTable"), "wx1")
 
 
 def test_the_last_upload_of_a_content_is_remembered(media: MediaCache) -> None:
@@ -293,3 +297,10 @@ def test_the_last_upload_of_a_content_is_remembered(media: MediaCache) -> None:
     media.put("digest", StoredMedia("second", NOW + 1))
     assert media.get("digest") == StoredMedia("second", NOW + 1)
     assert media.get("other") is None
+
+
+def test_a_media_id_is_of_one_app(resources: Resources) -> None:
+    name = resources.table("MessagesTable")
+    one, other = (MediaTable(resources.dynamodb, name, app) for app in ("wx1", "wx2"))
+    one.put("digest", StoredMedia("first", NOW))
+    assert other.get("digest") is None

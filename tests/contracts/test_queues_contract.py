@@ -152,13 +152,14 @@ def outbound(
     return real, lambda: [outbound_from_body(one["Body"]) for one in received(resources.sqs, url)]
 
 
-def test_a_message_is_lined_up_once_and_again_after_an_attempt(
+def test_a_message_is_queued_once_and_again_after_a_callers_retry(
     outbound: tuple[OutboundQueue, Callable[[], list[tuple[str, str]]]],
 ) -> None:
     queue, arrived = outbound
     for message in (MESSAGE, replace(MESSAGE, message_id="m2"), MESSAGE):
         queue.put(message)
     queue.put(replace(MESSAGE, attempts=1))
+    queue.put(replace(MESSAGE, expires_at=1))
     assert arrived() == [("42", "m1"), ("42", "m2"), ("42", "m1")]
 
 

@@ -39,7 +39,7 @@ def keys(*names: str) -> dict[str, Any]:
 UNCHANGEABLE: dict[str, dict[str, Any]] = {
     "MerchantsTable": keys("kind", "key"),
     "ConversationsTable": keys("business_id", "openid"),
-    "MessagesTable": keys("id"),
+    "MessagesTable": keys("c", "s"),
     "SubscriptionsTable": keys("business_id", "subscription_id"),
     "TokensTable": keys("app_id"),
     "InboundQueue": FIFO,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
+from wechat_kf.domain.messages.message_ids import log_id
 from wechat_kf.observability import count, logger
 
 if TYPE_CHECKING:
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
     from wechat_kf.domain.messages.acceptance import Acceptance
     from wechat_kf.domain.messages.attempt import Attempt
     from wechat_kf.domain.messages.broadcasts import Broadcasts
+    from wechat_kf.domain.messages.message import OutboundMessage
     from wechat_kf.domain.messages.permission import SendingPermission
     from wechat_kf.domain.messages.ports import MessageSender
+    from wechat_kf.domain.messages.sweeper import Sweeper
+    from wechat_kf.domain.messages.windows import SendWindows
     from wechat_kf.domain.subscriptions.dispatch import Dispatch
     from wechat_kf.domain.subscriptions.fanout import FanOut
     from wechat_kf.domain.subscriptions.subscription import Subscription
@@ -79,7 +83,7 @@ class ConversationSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AcceptanceSettings(MessageSettings, MerchantSettings):
+class AcceptanceSettings(MessageSettings, MerchantSettings, ConversationSettings):
     """Environment of a function that accepts messages from callers."""
 
     outbound_max_age_seconds: int
@@ -91,6 +95,7 @@ class SendRuleSettings:
 
     allow_menu_messages: bool = False
     allow_unregistered_merchants: bool = False
+    require_conversation: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,10 +163,10 @@ def broadcasts_table(settings: MessageSettings) -> BroadcastsTable:
     )
 
 
-def media_table(settings: MessageSettings) -> MediaTable:
+def media_table(settings: MessageSettings, app_id: str) -> MediaTable:
     from wechat_kf.adapters.aws.media_table import MediaTable
 
-    return MediaTable(dynamodb(), settings.messages_table)
+    return MediaTable(dynamodb(), settings.messages_table, app_id)
 
 
 def conversations_table(settings: ConversationSettings) -> ConversationsTable:
@@ -210,6 +215,7 @@ def acceptance(settings: MessageSettings, max_age_ms: int) -> Acceptance:
         queue=OutboundSqsQueue(sqs(), settings.outbound_queue_url),
         clock=now_ms,
         max_age_ms=max_age_ms,
+        report_not_queued=_log_not_queued,
     )
 
 
@@ -305,6 +311,47 @@ def wechat_account(settings: TokenSettings) -> WeChatAccount:
     from wechat_kf.adapters.wechat.client_factory import WeChatSettings
 
     return WeChatAccount(wechat_client(settings), load_settings(WeChatSettings).wechat_send_path)
+
+
+def send_windows(settings: AcceptanceSettings) -> SendWindows:
+    from wechat_kf.domain.messages.windows import SendWindows
+
+    require = load_settings(SendRuleSettings).require_conversation
+    conversations, messages = conversations_table(settings), messages_table(settings)
+    return SendWindows(conversations, messages, now_ms, require_conversation=require)
+
+
+def sweeper(settings: AttemptSettings) -> Sweeper:
+    from wechat_kf.adapters.aws.queues import OutboundSqsQueue
+    from wechat_kf.adapters.wechat.outcome_log import log_outcome
+    from wechat_kf.domain.messages.sweeper import Sweeper
+
+    return Sweeper(
+        store=messages_table(settings),
+        queue=OutboundSqsQueue(sqs(), settings.outbound_queue_url),
+        events=fan_out(settings),
+        clock=now_ms,
+        app_id=settings.app_id,
+        report=log_outcome,
+        report_error=_log_not_repaired,
+    )
+
+
+def _log_not_queued(message: OutboundMessage, error: Exception) -> None:
+    """Report a message that the sweeper will queue."""
+    logger.warning(
+        "message not queued", message_id=log_id(message.message_id), error_type=type(error).__name__
+    )
+
+
+def _log_not_repaired(message_id: str, error: Exception) -> None:
+    """Report a stuck message that the next pass tries again."""
+    logger.error(
+        "stuck message not repaired",
+        message_id=log_id(message_id),
+        error_type=type(error).__name__,
+    )
+    count("RecordsFailed")
 
 
 def _log_loss(event: Event) -> None:

@@ -50,7 +50,7 @@ def test_conversations_come_the_last_active_first_with_their_windows(app: Messag
 
 def test_conversations_are_paged(app: MessagesApp) -> None:
     for number in range(5):
-        app.conversations.record_message("42", f"buyer{number}", app.clock() - number)
+        app.conversations.record_message("42", f"buyer{number}", app.clock() - number * MINUTE)
     seen: list[str] = []
     cursor = ""
     while True:
@@ -93,7 +93,7 @@ def test_a_transcript_has_both_directions_newest_first(app: MessagesApp) -> None
             "id": document_of(sent)["message_id"],
             "direction": "sent",
             "at": "2026-01-01T00:00:00.000Z",
-            "status": "queued",
+            "status": "accepted",
             "message": {"type": "text", "text": "在的。"},
         },
         {

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes import make_message_id
 from tests.messages_app import MessagesApp
 from tests.unit.api.http_events import document_of
 from wechat_kf.domain.clock import MINUTE, SECOND
@@ -55,13 +56,13 @@ def test_an_accepted_message_is_answered_with_where_to_look(app: MessagesApp) ->
     assert answer["statusCode"] == 202
     document = document_of(answer)
     assert answer["headers"]["Location"] == f"{PATH}/{document['message_id']}"
-    assert (document["status"], document["attempts"], document["error"]) == ("queued", 0, None)
+    assert (document["status"], document["attempts"], document["error"]) == ("accepted", 0, None)
     assert document["window"] == {
         "open": True,
         "until": "2026-01-02T23:59:00.000Z",
         "remaining": 5,
     }
-    assert document_of(app.call("GET", answer["headers"]["Location"]))["status"] == "queued"
+    assert document_of(app.call("GET", answer["headers"]["Location"]))["status"] == "accepted"
 
 
 def test_the_window_counts_what_was_sent(app: MessagesApp) -> None:
@@ -75,16 +76,17 @@ def test_a_buyer_who_never_wrote_has_a_closed_window_and_is_tried_all_the_same(
 ) -> None:
     document = document_of(send(app))
     assert document["window"] == {"open": False, "until": None, "remaining": 0}
-    assert document["status"] == "queued"
+    assert document["status"] == "accepted"
 
 
 def test_what_is_accepted_stays_accepted_when_its_window_cannot_be_read(
     app: MessagesApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unavailable(*_: object) -> None:
+    def unavailable(*_: object, **__: object) -> None:
         raise UnavailableError("DynamoDB does not answer")
 
-    monkeypatch.setattr(app.conversations, "get", unavailable)
+    app.conversations.record_message("42", "buyer", app.clock())
+    monkeypatch.setattr(app.messages, "sent_at", unavailable)
     answer = send(app)
     assert (answer["statusCode"], document_of(answer)["window"]) == (202, None)
     assert len(app.outbound.messages) == 1
@@ -243,11 +245,57 @@ def test_a_deactivated_or_unknown_merchant_may_not_send(
     assert not app.broadcast_queue.broadcasts
 
 
-def test_when_the_queue_is_down_nothing_is_acknowledged(app: MessagesApp) -> None:
+def test_when_the_queue_is_down_a_stored_message_is_accepted(app: MessagesApp) -> None:
     app.outbound.down = True
     answer = send(app)
-    assert answer["statusCode"] == 503
-    assert document_of(answer)["code"] == "temporarily_unavailable"
+    assert answer["statusCode"] == 202
+    assert document_of(app.call("GET", answer["headers"]["Location"]))["status"] == "accepted"
+
+
+def test_when_nothing_can_be_stored_the_request_may_be_repeated(
+    app: MessagesApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable(*_: object, **__: object) -> None:
+        raise UnavailableError("DynamoDB does not answer")
+
+    with monkeypatch.context() as fault:
+        fault.setattr(app.messages, "add", unavailable)
+        answer = send(app)
+        assert (answer["statusCode"], document_of(answer)["code"]) == (
+            503,
+            "temporarily_unavailable",
+        )
+        fault.setattr(app.messages, "get", unavailable)
+        answer = send(app)
+        document = document_of(answer)
+        assert (answer["statusCode"], document["code"]) == (503, "acceptance_uncertain")
+        assert "GET" in document["advice"]
+    path = f"{PATH}/{document['message_id']}"
+    assert app.call("GET", path)["statusCode"] == 404  # nothing was stored: repeat
+
+
+def test_a_buyer_without_a_conversation_gets_nothing() -> None:
+    app = MessagesApp(require_conversation=True)
+    answer = send(app)
+    assert (answer["statusCode"], document_of(answer)["code"]) == (409, "no_conversation")
+    app.conversations.record_message("43", "buyer", app.clock())
+    assert send(app)["statusCode"] == 409
+    app.conversations.record_message("42", "buyer", app.clock())
+    assert send(app)["statusCode"] == 202
+
+
+def test_a_conversation_with_twenty_unsettled_messages_is_full(app: MessagesApp) -> None:
+    first = send(app, key="k0")
+    for _ in range(19):
+        assert send(app)["statusCode"] == 202
+    answer = send(app)
+    assert (answer["statusCode"], document_of(answer)["code"]) == (429, "conversation_full")
+    assert send(app, {**BODY, "openid": "somebody"})["statusCode"] == 202
+    assert send(app, key="k0") == first  # accepted before: no refusal now
+    attempted(app, document_of(first)["message_id"], CLOSED)
+    assert send(app)["statusCode"] == 202
+    retried = app.call("POST", f"{first['headers']['Location']}/retry")
+    assert (retried["statusCode"], document_of(retried)["code"]) == (429, "conversation_full")
 
 
 # -- state and retry
@@ -287,7 +335,7 @@ def test_a_failed_message_is_retried_with_its_attempts_kept(app: MessagesApp) ->
     answer = app.call("POST", f"{PATH}/{message_id}/retry")
     assert answer["statusCode"] == 202
     document = document_of(answer)
-    assert (document["status"], document["attempts"]) == ("queued", 1)
+    assert (document["status"], document["attempts"]) == ("accepted", 1)
     assert len(app.outbound.messages) == 2
 
 
@@ -295,8 +343,8 @@ def test_a_message_on_its_way_is_not_retried(app: MessagesApp) -> None:
     message_id = document_of(send(app))["message_id"]
     answer = app.call("POST", f"{PATH}/{message_id}/retry")
     assert answer["statusCode"] == 409
-    assert document_of(answer)["message_status"] == "queued"
-    assert app.call("POST", f"{PATH}/{'0' * 32}/retry")["statusCode"] == 404
+    assert document_of(answer)["message_status"] == "accepted"
+    assert app.call("POST", f"{PATH}/{make_message_id('nobody')}/retry")["statusCode"] == 404
 
 
 # -- broadcasts
@@ -331,8 +379,7 @@ def test_progress_is_counted_from_the_messages(app: MessagesApp) -> None:
     progress = document_of(app.call("GET", location))["progress"]
     assert progress == {
         "pending": 0,
-        "accepted": 0,
-        "queued": 247,
+        "accepted": 247,
         "sending": 0,
         "sent": 1,
         "failed": 1,
@@ -357,7 +404,7 @@ def test_what_became_of_each_recipient_is_told_page_by_page(app: MessagesApp) ->
         seen += page["items"]
         cursor = page["next_cursor"]
     assert [item["openid"] for item in seen] == ["a", "b", "c", "d", "e"]
-    assert [item["status"] for item in seen] == ["failed", *["queued"] * 4]
+    assert [item["status"] for item in seen] == ["failed", *["accepted"] * 4]
     assert seen[0]["error"]["code"] == "window_closed"
     assert app.call("GET", path, query="cursor=x")["statusCode"] == 400
 
@@ -396,12 +443,12 @@ def test_an_expansion_cut_short_is_finished_by_the_next(app: MessagesApp) -> Non
     stored = app.broadcasts.get("42", document_of(answer)["broadcast_id"])
     assert stored is not None
     app.outbound.down = True
-    with pytest.raises(Exception, match="queue"):
-        expand(stored, app.acceptance)
+    expand(stored, app.acceptance)
     app.outbound.down = False
     expand(stored, app.acceptance)
     assert len(app.outbound.messages) == 3
-    assert document_of(app.call("GET", answer["headers"]["Location"]))["progress"]["queued"] == 3
+    progress = document_of(app.call("GET", answer["headers"]["Location"]))["progress"]
+    assert progress["accepted"] == 3
 
 
 def test_a_message_of_a_broadcast_names_it(app: MessagesApp) -> None:
@@ -412,4 +459,4 @@ def test_a_message_of_a_broadcast_names_it(app: MessagesApp) -> None:
     expand(stored, app.acceptance)
     (_, message_id), *_ = app.outbound.messages
     document = document_of(app.call("GET", f"{PATH}/{message_id}"))
-    assert (document["broadcast_id"], document["status"]) == (broadcast_id, Status.QUEUED)
+    assert (document["broadcast_id"], document["status"]) == (broadcast_id, Status.ACCEPTED)

@@ -204,6 +204,9 @@ def test_the_routes_name_their_errors() -> None:
         "merchant_inactive",
         "merchant_not_found",
         "idempotency_key_reused",
+        "no_conversation",
+        "conversation_full",
+        "acceptance_uncertain",
     }
     assert errors("createsubscription") == {"invalid_request", "conflict"}
     assert errors("uploadmedia") == {"invalid_request", "media_too_large", "WeChat's refusals"}

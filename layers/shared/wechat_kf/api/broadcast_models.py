@@ -96,7 +96,6 @@ class BroadcastProgress(BaseModel):
 
     pending: int = Field(description="no message created yet")
     accepted: int
-    queued: int
     sending: int
     sent: int
     failed: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
@@ -12,17 +13,20 @@ from wechat_kf.api.dependencies import needs
 from wechat_kf.api.message_models import MessageResponse, SendMessageRequest
 from wechat_kf.api.parameters import BusinessId, IdempotencyKey, MessageId
 from wechat_kf.api.responses import describe_responses
-from wechat_kf.domain.messages.acceptance import Acceptance
+from wechat_kf.domain.messages.acceptance import Acceptance, AcceptanceUncertainError
 from wechat_kf.domain.messages.conversations import Window
 from wechat_kf.domain.messages.message import OutboundMessage
 from wechat_kf.domain.messages.permission import MAY_NOT_SEND, SendingPermission
-from wechat_kf.domain.messages.windows import SendWindows
+from wechat_kf.domain.messages.windows import (
+    ConversationFullError,
+    NoConversationError,
+    SendWindows,
+)
 from wechat_kf.errors import (
     ConflictError,
     IdempotencyKeyReusedError,
     InvalidRequestError,
     NotFoundError,
-    UnavailableError,
 )
 from wechat_kf.observability import logger
 
@@ -42,8 +46,15 @@ router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
     operation_id="sendMessage",
     tags=["messages"],
     responses=describe_responses(
-        {202: ("stored and queued; a repeat returns its present state", MessageResponse)},
-        problems=(InvalidRequestError, *MAY_NOT_SEND, IdempotencyKeyReusedError),
+        {202: ("stored, and will be sent; a repeat returns its present state", MessageResponse)},
+        problems=(
+            InvalidRequestError,
+            *MAY_NOT_SEND,
+            IdempotencyKeyReusedError,
+            NoConversationError,
+            ConversationFullError,
+            AcceptanceUncertainError,
+        ),
     ),
 )
 def send_message(
@@ -58,11 +69,16 @@ def send_message(
 
     The outcome comes as an event (`wechat.kf.message.sent`, `.failed`, `.unknown`) and can be
     read at `Location`. `window` is advice: what WeChat still allows, by our own count.
+
+    After a 503 the `code` tells how to go on: `temporarily_unavailable`: nothing was stored;
+    `acceptance_uncertain`: read `message_id` first, or repeat with the same `Idempotency-Key`.
     """
     draft = body.to_domain(business_id)
     permission.check_merchant(business_id)
     permission.check_content(draft.content)
-    return _answer_accepted(acceptance.accept(draft, idempotency_key), windows)
+    standing = windows.look(business_id, draft.openid)
+    message = acceptance.accept(draft, idempotency_key, standing.refusal)
+    return _answer_accepted(message, lambda: windows.of(standing.conversation))
 
 
 @router.get(
@@ -88,8 +104,14 @@ def read_message(
     operation_id="retryMessage",
     tags=["messages"],
     responses=describe_responses(
-        {202: ("queued again", MessageResponse)},
-        problems=(InvalidRequestError, NotFoundError, ConflictError, *MAY_NOT_SEND),
+        {202: ("accepted again", MessageResponse)},
+        problems=(
+            InvalidRequestError,
+            NotFoundError,
+            ConflictError,
+            *MAY_NOT_SEND,
+            ConversationFullError,
+        ),
     ),
 )
 def retry_message(
@@ -101,23 +123,26 @@ def retry_message(
 ) -> Response[MessageResponse]:
     """Queue a message again. After `unknown` the buyer may get it twice: the caller decides."""
     permission.check_merchant(business_id)
-    return _answer_accepted(acceptance.retry(business_id, message_id), windows)
+    message = acceptance.retry(business_id, message_id)
+    return _answer_accepted(message, lambda: windows.find(business_id, message.openid))
 
 
-def _answer_accepted(message: OutboundMessage, windows: SendWindows) -> Response[MessageResponse]:
+def _answer_accepted(
+    message: OutboundMessage, find_window: Callable[[], Window]
+) -> Response[MessageResponse]:
     path = f"/merchants/{message.business_id}/messages/{message.message_id}"
     return Response(
         status_code=202,
         content_type="application/json",
-        body=MessageResponse.of(message, _look_up_window(message, windows)),
+        body=MessageResponse.of(message, _look_up_window(find_window)),
         headers={"Location": path},
     )
 
 
-def _look_up_window(message: OutboundMessage, windows: SendWindows) -> Window | None:
-    """Return the window, or None: a 503 would make the caller repeat what is queued already."""
+def _look_up_window(find_window: Callable[[], Window]) -> Window | None:
+    """Return the window, or None: a 5xx would make the caller repeat what is stored already."""
     try:
-        return windows.find(message.business_id, message.openid)
-    except UnavailableError as error:
-        logger.warning("window lookup failed", reason=error.detail)
+        return find_window()
+    except Exception as error:
+        logger.warning("window lookup failed", error_type=type(error).__name__)
         return None

@@ -7,6 +7,7 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 
 from wechat_kf.api.validators import BUSINESS_ID
+from wechat_kf.domain.messages.message_ids import MESSAGE_ID
 
 BusinessId = Annotated[
     str,
@@ -21,7 +22,7 @@ OpenidInPath = Annotated[
     Path(pattern=r"^[A-Za-z0-9_@.-]{1,128}$", description="the buyer's OpenID"),
 ]
 MessageId = Annotated[
-    str, Path(pattern=r"^[0-9a-f]{32}$", description="returned when the message was sent")
+    str, Path(pattern=f"^{MESSAGE_ID}$", description="returned when the message was sent")
 ]
 IdempotencyKey = Annotated[
     str | None,

@@ -38,6 +38,9 @@ _NEW_UPLOAD: Final = (
 _CONFIGURATION: Final = "The caller cannot fix this: ask the operator to check the deployment."
 
 HINTS: Final[Mapping[str, str]] = {
+    "acceptance_uncertain": "With an Idempotency-Key repeat the same request. Without one GET the "
+    "message by this `message_id`: 404 means that it was not stored and the request may be "
+    "repeated; 200 means that it will be sent.",
     "account_limited": "WeChat has limited the account: check the Mini Program's console.",
     "account_name_not_valid": "Choose another account_name, or leave it out to have one derived.",
     "account_name_taken": "WeChat never frees a name: choose another account_name.",
@@ -48,8 +51,12 @@ HINTS: Final[Mapping[str, str]] = {
     "called_too_often": "Repeat the request in the next minute.",
     "capability_not_enabled": "The Mini Program needs the category e-commerce platform; then "
     "enable sub-merchants in its console under interface settings.",
+    "conversation_full": "Wait until messages of this conversation are settled; WeChat allows five "
+    "within 48 hours of the buyer's last one.",
     "daily_quota_used_up": "The quota resets at midnight, Beijing time; GET /quota shows it. "
     "An operator can reset it ten times a month.",
+    "internal_error": "Repeat a message or a broadcast only with the same Idempotency-Key; without "
+    "one, look for it in the conversation's transcript first. Anything else may be repeated.",
     "malformed_reply": _LATER,
     "media_id_not_valid": _NEW_UPLOAD,
     "media_missing": _NEW_UPLOAD,
@@ -57,6 +64,8 @@ HINTS: Final[Mapping[str, str]] = {
     "merchant_inactive": "PATCH the merchant with status active to reactivate it.",
     "merchant_not_found": "POST /merchants registers a merchant; POST /merchants/sync adopts those "
     "that were registered elsewhere.",
+    "no_conversation": "Wait until the buyer writes or enters. The parameter RequireConversation "
+    "switches this rule off.",
     "nickname_forbidden": "The nickname contains words that WeChat forbids: choose another one.",
     "nickname_not_valid": "WeChat has hidden rules beyond width and characters: choose another "
     "nickname.",
@@ -67,8 +76,8 @@ HINTS: Final[Mapping[str, str]] = {
     "sub_merchant_not_found": "WeChat has no such sub-merchant: POST /merchants/sync shows which "
     "are missing.",
     "system_busy": _LATER,
-    "temporarily_unavailable": "Repeat the same request after a few seconds; a message with the "
-    "same Idempotency-Key.",
+    "temporarily_unavailable": "Repeat the same request after a few seconds: no message was "
+    "stored. Repeat a broadcast only with the same Idempotency-Key.",
     "unsupported_file_format": "Send a PNG, JPEG or GIF.",
     "unsupported_image_format": "Send a PNG, JPEG or GIF.",
     "wechat_did_not_answer": _LATER,

@@ -63,10 +63,10 @@ def test_a_send_names_buyer_merchant_and_who_wrote_it() -> None:
 
 WAITING = {
     -1: Wait.RISKY,
-    40001: Wait.SHORT,
-    40014: Wait.SHORT,
-    41001: Wait.SHORT,
-    42001: Wait.SHORT,
+    40001: Wait.TOKEN,
+    40014: Wait.TOKEN,
+    41001: Wait.TOKEN,
+    42001: Wait.TOKEN,
     45009: Wait.QUOTA,
     45011: Wait.NEXT_MINUTE,
 }
@@ -106,6 +106,13 @@ def test_no_connection_is_certainly_not_sent() -> None:
 )
 def test_a_broken_answer_is_unknown(fault: Exception) -> None:
     assert isinstance(outcome_of(fault), Unknown)
+
+
+@pytest.mark.parametrize("http_status", [404, 405, 413, 429])
+def test_what_a_gateway_did_not_pass_on_is_certainly_not_sent(http_status: int) -> None:
+    outcome = outcome_of(MalformedReplyError(OPERATION, "HTTP status", http_status=http_status))
+    assert isinstance(outcome, NotSent)
+    assert (outcome.wait, outcome.failure.code) == (None, "malformed_reply")
 
 
 def test_without_a_token_nothing_was_sent() -> None:

@@ -7,11 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fakes import FakeClock, InMemoryBroadcasts, InMemoryMessages, RecordingOutbound
+from tests.fakes import (
+    FakeClock,
+    InMemoryBroadcasts,
+    InMemoryMessages,
+    RecordingOutbound,
+    ignore_report,
+)
 from wechat_kf.domain.clock import MINUTE
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.broadcasts import Broadcast, BroadcastRequest, Broadcasts, expand
-from wechat_kf.domain.messages.message import Guarantee
+from wechat_kf.domain.messages.message import Guarantee, OutboundMessage
 from wechat_kf.errors import (
     IdempotencyKeyReusedError,
     InvalidRequestError,
@@ -30,7 +36,7 @@ class Hall:
         self.messages = InMemoryMessages(30, clock)
         self.queue = RecordingOutbound()
         self.broadcasts = Broadcasts(InMemoryBroadcasts(30, clock), self.messages, clock)
-        self.acceptance = Acceptance(self.messages, self.queue, clock, 15 * MINUTE)
+        self.acceptance = Acceptance(self.messages, self.queue, clock, 15 * MINUTE, ignore_report)
 
     def accept(self, *openids: str, **fields: Any) -> Broadcast:
         return self.broadcasts.accept(BroadcastRequest("42", openids, TEXT, **fields))
@@ -89,25 +95,28 @@ def test_repeated_after_any_failures_it_reaches_everybody_once(failures: set[int
     hall = Hall()
     broadcast = hall.accept(*(f"buyer{n}" for n in range(20)))
 
-    class FlakyQueue(RecordingOutbound):
+    class FlakyStore(InMemoryMessages):
         calls = 0
 
-        def put(self, message: Any) -> None:
+        def add(self, message: OutboundMessage) -> OutboundMessage:
             self.calls += 1
             if self.calls - 1 in failures:
-                raise UnavailableError("the queue does not answer")
-            super().put(message)
+                raise UnavailableError("the table does not answer")
+            return super().add(message)
 
-    queue = FlakyQueue()
-    acceptance = Acceptance(hall.messages, queue, FakeClock(), 15 * MINUTE)
+    clock = FakeClock()
+    store = FlakyStore(30, clock)
+    acceptance = Acceptance(store, hall.queue, clock, 15 * MINUTE, ignore_report)
     for _ in range(30):
         try:
             expand(broadcast, acceptance, workers=1)
         except UnavailableError:
             continue
         break
-    assert len(queue.messages) == 20
-    assert hall.broadcasts.progress(broadcast) == {"queued": 20}
+    assert len(hall.queue.messages) == 20
+    assert Broadcasts(InMemoryBroadcasts(30, clock), store, clock).progress(broadcast) == {
+        "accepted": 20
+    }
 
 
 def test_a_broadcast_whose_text_is_gone_was_expanded_before() -> None:
@@ -115,7 +124,7 @@ def test_a_broadcast_whose_text_is_gone_was_expanded_before() -> None:
     broadcast = hall.accept("a", "b")
     expand(broadcast, hall.acceptance)
     expand(replace(broadcast, content={}), hall.acceptance)
-    assert hall.broadcasts.progress(broadcast) == {"queued": 2}
+    assert hall.broadcasts.progress(broadcast) == {"accepted": 2}
 
 
 def test_progress_counts_who_has_no_message_yet() -> None:

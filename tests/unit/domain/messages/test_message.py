@@ -22,7 +22,9 @@ from wechat_kf.domain.messages.message import (
     delay_ms,
     failure_document,
     outcome_event,
-    recipient_message_id,
+    refuse,
+    request_digest,
+    request_id,
     settle,
     too_late,
 )
@@ -39,7 +41,6 @@ def message(**fields: Any) -> OutboundMessage:
         "business_id": "42",
         "openid": "buyer",
         "content": {"type": "text", "text": "您好"},
-        "request_digest": "d",
         "accepted_at": NOW,
         "expires_at": NOW + 15 * MINUTE,
         "status": Status.SENDING,
@@ -49,14 +50,14 @@ def message(**fields: Any) -> OutboundMessage:
     return OutboundMessage(**{**known, **fields})
 
 
-def accepted(idempotency_key: str | None = None, **fields: Any) -> OutboundMessage:
+def accepted(**fields: Any) -> OutboundMessage:
     known: dict[str, Any] = {
         "business_id": "42",
         "openid": "buyer",
         "content": {"type": "text", "text": "您好"},
     }
     draft = OutboundMessage(**{**known, **fields})
-    return accept(draft, now=NOW, max_age_ms=15 * MINUTE, idempotency_key=idempotency_key)
+    return accept(draft, now=NOW, max_age_ms=15 * MINUTE)
 
 
 # -- acceptance
@@ -71,12 +72,16 @@ def test_without_a_key_every_message_is_another_one() -> None:
     assert accepted().message_id != accepted().message_id
 
 
-def test_a_key_is_one_message_of_one_merchant() -> None:
-    first = accepted(idempotency_key="order-7 第七号")
-    assert accepted(idempotency_key="order-7 第七号").message_id == first.message_id
-    assert accepted(idempotency_key="order-8").message_id != first.message_id
-    other = accepted(idempotency_key="order-7 第七号", business_id="43")
-    assert other.message_id != first.message_id
+def test_a_key_is_one_request_of_one_merchant() -> None:
+    first = request_id("42", "order-7 第七号")
+    assert request_id("42", "order-7 第七号") == first
+    assert len({first, request_id("42", "order-8"), request_id("43", "order-7 第七号")}) == 3
+    assert request_id("42", None) != request_id("42", None)
+
+
+def test_an_id_that_a_draft_has_is_kept() -> None:
+    one = accepted(message_id="m1", accepted_at=NOW - 5)
+    assert (one.message_id, one.accepted_at, one.expires_at) == ("m1", NOW - 5, NOW + 15 * MINUTE)
 
 
 @pytest.mark.parametrize(
@@ -88,20 +93,8 @@ def test_a_key_is_one_message_of_one_merchant() -> None:
     ],
 )
 def test_another_body_has_another_digest(difference: dict[str, Any]) -> None:
-    assert accepted(**difference).request_digest != accepted().request_digest
-    assert accepted().request_digest == accepted().request_digest
-
-
-def test_a_broadcasts_message_is_named_by_broadcast_and_recipient() -> None:
-    one = accepted(broadcast_id="b1")
-    assert one.message_id == recipient_message_id("42", "b1", "buyer")
-    ids = {
-        recipient_message_id("42", "b1", "buyer"),
-        recipient_message_id("42", "b2", "buyer"),
-        recipient_message_id("42", "b1", "buyer2"),
-        recipient_message_id("43", "b1", "buyer"),
-    }
-    assert len(ids) == 4
+    assert request_digest(accepted(**difference)) != request_digest(accepted())
+    assert request_digest(accepted()) == request_digest(accepted())
 
 
 # -- transitions
@@ -113,12 +106,13 @@ def test_a_broadcasts_message_is_named_by_broadcast_and_recipient() -> None:
         (Sent(), Guarantee.AT_MOST_ONCE, Status.SENT),
         (NotSent(CLOSED), Guarantee.AT_MOST_ONCE, Status.FAILED),
         (NotSent(CLOSED), Guarantee.AT_LEAST_ONCE, Status.FAILED),
-        (NotSent(BUSY, Wait.RISKY), Guarantee.AT_MOST_ONCE, Status.QUEUED),
-        (NotSent(BUSY, Wait.SHORT), Guarantee.AT_MOST_ONCE, Status.QUEUED),
-        (NotSent(BUSY, Wait.NEXT_MINUTE), Guarantee.AT_MOST_ONCE, Status.QUEUED),
-        (NotSent(BUSY, Wait.QUOTA), Guarantee.AT_MOST_ONCE, Status.QUEUED),
+        (NotSent(BUSY, Wait.RISKY), Guarantee.AT_MOST_ONCE, Status.ACCEPTED),
+        (NotSent(BUSY, Wait.SHORT), Guarantee.AT_MOST_ONCE, Status.ACCEPTED),
+        (NotSent(BUSY, Wait.TOKEN), Guarantee.AT_MOST_ONCE, Status.ACCEPTED),
+        (NotSent(BUSY, Wait.NEXT_MINUTE), Guarantee.AT_MOST_ONCE, Status.ACCEPTED),
+        (NotSent(BUSY, Wait.QUOTA), Guarantee.AT_MOST_ONCE, Status.ACCEPTED),
         (Unknown(CUT), Guarantee.AT_MOST_ONCE, Status.UNKNOWN),
-        (Unknown(CUT), Guarantee.AT_LEAST_ONCE, Status.QUEUED),
+        (Unknown(CUT), Guarantee.AT_LEAST_ONCE, Status.ACCEPTED),
     ],
 )
 def test_each_outcome_leads_where_it_should(
@@ -151,23 +145,60 @@ def test_what_may_duplicate_is_tried_five_times_at_most() -> None:
     after = message()
     for _ in RISKY_DELAYS:
         after = settle(after, NotSent(BUSY, Wait.RISKY), now=NOW)
-        assert after.status is Status.QUEUED
+        assert after.status is Status.ACCEPTED
     last = settle(after, NotSent(BUSY, Wait.RISKY), now=NOW)
     assert (last.status, last.failure) == (Status.FAILED, BUSY)
+
+
+@pytest.mark.parametrize("guarantee", list(Guarantee))
+def test_a_message_whose_token_is_refused_again_and_again_fails_with_wechats_reason(
+    guarantee: Guarantee,
+) -> None:
+    refused = Failure("credential_refused", "the access token is invalid", 40001, "6a-1b-2c")
+    after = message(guarantee=guarantee)
+    for number, _ in enumerate(RISKY_DELAYS):
+        after = settle(after, NotSent(refused, Wait.TOKEN), now=NOW)
+        assert after.status is Status.ACCEPTED
+        assert delay_ms(Wait.TOKEN, after, NOW) == RISKY_DELAYS[number]
+    last = settle(after, NotSent(refused, Wait.TOKEN), now=NOW)
+    assert (last.status, last.failure) == (Status.FAILED, refused)
+
+
+def test_at_least_once_waits_out_a_busy_wechat_until_it_is_too_old() -> None:
+    after = message(guarantee=Guarantee.AT_LEAST_ONCE)
+    for _ in range(3 * len(RISKY_DELAYS)):
+        after = settle(after, NotSent(BUSY, Wait.RISKY), now=NOW)
+        assert after.status is Status.ACCEPTED
+    assert delay_ms(Wait.RISKY, after, NOW) == RISKY_DELAYS[-1]
+    late = settle(after, NotSent(BUSY, Wait.RISKY), now=NOW + 15 * MINUTE)
+    assert late.failure is not None
+    assert (late.status, late.failure.code, late.failure.errcode) == (Status.FAILED, "expired", -1)
+
+
+def test_what_was_perhaps_sent_is_not_repeated_for_as_long_as_wechat_is_busy() -> None:
+    known = {"guarantee": Guarantee.AT_LEAST_ONCE, "perhaps_sent": True}
+    last = message(**known, risky_attempts=len(RISKY_DELAYS))
+    assert settle(last, NotSent(BUSY, Wait.RISKY), now=NOW).status is Status.UNKNOWN
+
+
+def test_a_refused_message_fails_without_an_attempt() -> None:
+    refused = refuse(accepted(), CLOSED, now=NOW + 1)
+    assert (refused.status, refused.failure) == (Status.FAILED, CLOSED)
+    assert (refused.settled_at, refused.attempts) == (NOW + 1, 0)
 
 
 def test_attempts_that_reached_nobody_take_nothing_from_the_risky_ones() -> None:
     unreachable = message(attempts=6, guarantee=Guarantee.AT_LEAST_ONCE)
     busy = settle(unreachable, NotSent(BUSY, Wait.RISKY), now=NOW)
-    assert busy.status is Status.QUEUED
+    assert busy.status is Status.ACCEPTED
     assert delay_ms(Wait.RISKY, busy, NOW) == RISKY_DELAYS[0]
-    assert settle(busy, Unknown(CUT), now=NOW).status is Status.QUEUED
+    assert settle(busy, Unknown(CUT), now=NOW).status is Status.ACCEPTED
 
 
 @pytest.mark.parametrize("wait", [Wait.SHORT, Wait.NEXT_MINUTE, Wait.QUOTA])
 def test_what_cannot_duplicate_is_tried_until_it_is_too_old(wait: Wait) -> None:
     after = settle(message(attempts=400), NotSent(BUSY, wait), now=NOW)
-    assert after.status is Status.QUEUED
+    assert after.status is Status.ACCEPTED
 
 
 def test_what_was_perhaps_sent_once_never_ends_as_failed() -> None:
@@ -191,6 +222,7 @@ def test_too_late_tells_whether_it_was_ever_tried() -> None:
     failure = settle(tried, too_late(tried), now=NOW).failure
     assert failure is not None
     assert (failure.code, failure.errcode) == ("expired", -1)
+    assert too_late(replace(tried, failure=failure)).failure == failure  # once said is enough
 
 
 # -- waits
@@ -200,6 +232,11 @@ def test_unreachable_backs_off_to_a_minute() -> None:
     delays = [delay_ms(Wait.SHORT, message(attempts=n), NOW) // SECOND for n in range(9)]
     assert delays == [1, 1, 2, 4, 8, 16, 32, 60, 60]
     assert delay_ms(Wait.SHORT, message(attempts=100_000), NOW) == MINUTE
+
+
+def test_the_pauses_begin_again_with_a_callers_retry() -> None:
+    again = message(attempts=8, attempts_before=7)
+    assert delay_ms(Wait.SHORT, again, NOW) == SECOND
 
 
 def test_risky_attempts_are_few_and_bridge_minutes() -> None:
@@ -260,12 +297,13 @@ def test_the_same_outcome_has_the_same_event_id_and_a_later_one_another() -> Non
             failed,
             replace(failed, settled_at=NOW + 7),  # told again after a crash
             replace(failed, attempts=2),  # failed again after a caller's retry
+            replace(failed, expires_at=NOW + 16 * MINUTE),  # the same, too old for an attempt
             replace(failed, status=Status.SENT),
             replace(failed, message_id="m2"),
         )
     ]
     assert ids[0] == ids[1]
-    assert len(set(ids)) == 4
+    assert len(set(ids)) == 5
 
 
 def test_a_failure_shows_what_support_asks_for() -> None:

@@ -12,6 +12,7 @@ from tests.fakes import (
     InMemoryMerchants,
     InMemoryMessages,
     RecordingOutbound,
+    ignore_report,
 )
 from wechat_kf.domain.clock import DAY, HOUR, MINUTE, SECOND
 from wechat_kf.domain.events import MAIN_ACCOUNT, Event, EventType
@@ -45,7 +46,7 @@ class House:
 
     def __post_init__(self) -> None:
         self.store = InMemoryMessages(30, self.clock)
-        acceptance = Acceptance(self.store, self.queue, self.clock, WELCOME_LIFE_MS)
+        acceptance = Acceptance(self.store, self.queue, self.clock, WELCOME_LIFE_MS, ignore_report)
         self.welcome = Welcome(self.merchants, self.conversations, acceptance, self.clock)
 
     def entered(self, business_id: str = "42", openid: str = "buyer") -> Event:

@@ -16,7 +16,7 @@ LEAST_DAYS = 7
 
 
 class BroadcastsTable:
-    """Implements `BroadcastStore` in the messages table (key `id`)."""
+    """Implements `BroadcastStore` in the messages table ."""
 
     def __init__(self, client: Any, table_name: str, retention_days: int, clock: Clock) -> None:
         self._table = Table(client, table_name)
@@ -27,19 +27,19 @@ class BroadcastsTable:
     def add(self, broadcast: Broadcast) -> Broadcast:
         """Store a new broadcast, or return the one that already has this id, unchanged."""
         item: dict[str, Value] = {
-            "id": _item_id(broadcast.business_id, broadcast.broadcast_id),
+            **_key(broadcast.business_id, broadcast.broadcast_id),
             "openids": " ".join(broadcast.openids),
             "content": to_text(broadcast.content),
             "request_digest": broadcast.request_digest,
             "accepted_at": broadcast.accepted_at,
             "guarantee": broadcast.guarantee,
             "duplicates": broadcast.duplicates,
-            "expires_at_seconds": (broadcast.accepted_at + self._life) // 1000,
+            "x": (broadcast.accepted_at + self._life) // 1000,
         }
         try:
             self._table.put(
                 item,
-                condition="attribute_not_exists(#id) OR #expires_at_seconds <= :now",
+                condition="attribute_not_exists(#c) OR #x <= :now",
                 values={":now": self._clock() // 1000},
             )
         except ConditionFailedError as failed:
@@ -50,8 +50,8 @@ class BroadcastsTable:
 
     def get(self, business_id: str, broadcast_id: str) -> Broadcast | None:
         """One broadcast, until the end of its retention."""
-        row = self._table.get({"id": _item_id(business_id, broadcast_id)})
-        if row is None or row["expires_at_seconds"] <= self._clock() // 1000:
+        row = self._table.get(_key(business_id, broadcast_id))
+        if row is None or row["x"] <= self._clock() // 1000:
             return None
         return _broadcast(row)
 
@@ -61,19 +61,19 @@ class BroadcastsTable:
             return
         with suppress(ConditionFailedError):  # it is gone as a whole
             self._table.update(
-                {"id": _item_id(business_id, broadcast_id)},
+                _key(business_id, broadcast_id),
                 "REMOVE #content",
                 {},
-                condition="attribute_exists(#id)",
+                condition="attribute_exists(#c)",
             )
 
 
-def _item_id(business_id: str, broadcast_id: str) -> str:
-    return f"{business_id}#b#{broadcast_id}"
+def _key(business_id: str, broadcast_id: str) -> dict[str, str]:
+    return {"c": f"broadcast#{business_id}#{broadcast_id}", "s": "-"}
 
 
 def _broadcast(row: Attributes) -> Broadcast:
-    business_id, _, broadcast_id = row["id"].split("#", 2)
+    _, business_id, broadcast_id = row["c"].split("#", 2)
     return Broadcast(
         broadcast_id=broadcast_id,
         business_id=business_id,

@@ -1,4 +1,4 @@
-"""When each buyer last acted: the table behind the send window."""
+"""The conversations table: when each buyer last acted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wechat_kf.adapters.aws.dynamo import (
     cursor,
     cursor_parts,
 )
-from wechat_kf.domain.clock import DAY
+from wechat_kf.domain.clock import DAY, MINUTE
 from wechat_kf.domain.events import Event
 from wechat_kf.domain.messages.conversations import Conversation
 from wechat_kf.domain.paging import Page
@@ -25,7 +25,8 @@ LIFE_MS = 90 * DAY
 class ConversationsTable:
     """Implements `ConversationStore`.
 
-    Key: `business_id`, `openid`. Index `recent`: `business_id`, `active_at`.
+    Key: `business_id`, `openid`. Index `recent`: `business_id`, `active_minute`. Actions of one
+    minute do not move an item in the index, which would cost two write units each.
     """
 
     def __init__(self, client: Any, table_name: str) -> None:
@@ -33,23 +34,23 @@ class ConversationsTable:
 
     def record_message(self, business_id: str, openid: str, at_ms: int) -> None:
         """The buyer wrote at `at_ms`; an older or repeated report changes nothing."""
-        self._record("messaged_at", {"business_id": business_id, "openid": openid}, at_ms)
+        self._record("messaged_at", _key(business_id, openid), at_ms)
 
     def record_entry(self, business_id: str, openid: str, at_ms: int) -> None:
         """The buyer entered at `at_ms`; an older or repeated report changes nothing."""
-        self._record("entered_at", {"business_id": business_id, "openid": openid}, at_ms)
+        self._record("entered_at", _key(business_id, openid), at_ms)
 
-    def get(self, business_id: str, openid: str) -> Conversation | None:
-        """The conversation, or None when the buyer never acted."""
-        row = self._table.get({"business_id": business_id, "openid": openid})
+    def get(self, business_id: str, openid: str, *, consistent: bool = True) -> Conversation | None:
+        """Return the conversation, or None when the buyer never acted."""
+        row = self._table.get(_key(business_id, openid), consistent=consistent)
         return _conversation(row) if row else None
 
     def recent(self, business_id: str, *, limit: int, cursor: str | None) -> Page[Conversation]:
-        """A merchant's conversations, the last active first.
+        """Return a merchant's conversations, the last active first (to the minute).
 
         Raises InvalidRequestError for a cursor that is not ours.
         """
-        rows, end = self._table.query(
+        keys, end = self._table.query(
             Query(
                 "#business_id = :business_id",
                 {":business_id": business_id},
@@ -59,7 +60,10 @@ class ConversationsTable:
                 newest_first=True,
             )
         )
-        return Page([_conversation(row) for row in rows], _next_cursor(end))
+        wanted = [_key(business_id, key["openid"]) for key in keys]
+        rows = self._table.get_many(wanted) if wanted else []
+        found = sorted(map(_conversation, rows), key=lambda one: one.active_at, reverse=True)
+        return Page(found, _next_cursor(end))
 
     def find_known(self, business_id: str, openids: Sequence[str]) -> set[str]:
         """Return those of the buyers (100 at most) who have a conversation."""
@@ -91,12 +95,16 @@ class ConversationsTable:
 
     def _record(self, instant: str, key: dict[str, str], at_ms: int) -> None:
         newer = f"(attribute_not_exists(#{instant}) OR #{instant} < :at)"
-        latest = "(attribute_not_exists(#active_at) OR #active_at <= :at)"
+        latest = "(attribute_not_exists(#active_minute) OR #active_minute <= :minute)"
         try:
             self._table.update(
                 key,
-                f"SET #{instant} = :at, #active_at = :at, #expires_at = :expires_at",
-                {":at": at_ms, ":expires_at": (at_ms + LIFE_MS) // 1000},
+                f"SET #{instant} = :at, #active_minute = :minute, #expires_at = :expires_at",
+                {
+                    ":at": at_ms,
+                    ":minute": at_ms // MINUTE,
+                    ":expires_at": (at_ms + LIFE_MS) // 1000,
+                },
                 condition=f"{newer} AND {latest}",
             )
         except ConditionFailedError as failed:
@@ -104,12 +112,16 @@ class ConversationsTable:
                 self._record_late(instant, key, at_ms)
 
     def _record_late(self, instant: str, key: dict[str, str], at_ms: int) -> None:
-        """The other kind of action came later but was reported first: `active_at` stays."""
+        """Record an action that came before the other kind's, but was reported after it."""
         newer = f"attribute_not_exists(#{instant}) OR #{instant} < :at"
         try:
             self._table.update(key, f"SET #{instant} = :at", {":at": at_ms}, condition=newer)
         except ConditionFailedError:
             return
+
+
+def _key(business_id: str, openid: str) -> dict[str, str]:
+    return {"business_id": business_id, "openid": openid}
 
 
 def _conversation(row: Attributes) -> Conversation:
@@ -119,9 +131,9 @@ def _conversation(row: Attributes) -> Conversation:
 
 
 def _start(business_id: str, text: str) -> dict[str, str | int]:
-    openid, active_at = cursor_parts(text, str, int)
-    return {"business_id": business_id, "openid": openid, "active_at": active_at}
+    openid, minute = cursor_parts(text, str, int)
+    return {**_key(business_id, openid), "active_minute": minute}
 
 
 def _next_cursor(end: Attributes | None) -> str | None:
-    return cursor(end["openid"], end["active_at"]) if end else None
+    return cursor(end["openid"], end["active_minute"]) if end else None

@@ -50,6 +50,7 @@ class Query:
     newest_first: bool = False
     keep: str | None = None
     only: Sequence[str] = ()
+    consistent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,12 @@ class Table:
     client: Any
     name: str
 
-    def get(self, key: Mapping[str, Value]) -> Attributes | None:
-        """Return the item (a consistent read), or None."""
+    def get(self, key: Mapping[str, Value], *, consistent: bool = True) -> Attributes | None:
+        """Return the item, or None."""
         with as_unavailable("DynamoDB"):
-            answer = self.client.get_item(TableName=self.name, Key=encode(key), ConsistentRead=True)
+            answer = self.client.get_item(
+                TableName=self.name, Key=encode(key), ConsistentRead=consistent
+            )
         return decode(answer["Item"]) if "Item" in answer else None
 
     def get_many(
@@ -123,18 +126,29 @@ class Table:
 
     def query(self, query: Query) -> tuple[list[Attributes], Attributes | None]:
         """Return one page of items, and the key it ended at if there may be more."""
+        return self._read(self.client.query, query, ScanIndexForward=not query.newest_first)
+
+    def scan(self, query: Query) -> tuple[list[Attributes], Attributes | None]:
+        """Return one page of all items, as `query` does; `where` is empty."""
+        return self._read(self.client.scan, query)
+
+    def _read(
+        self, call: Any, query: Query, **options: Any
+    ) -> tuple[list[Attributes], Attributes | None]:
         request = {
             "TableName": self.name,
             "IndexName": query.index,
             "Limit": query.limit,
+            "ConsistentRead": True if query.consistent else None,
             "ExclusiveStartKey": encode(query.start) if query.start else None,
             **_expressions(
                 query.values, where=query.where, keep=query.keep, only=_projection(query.only)
             ),
+            **options,
         }
         given = {name: value for name, value in request.items() if value is not None}
         with as_unavailable("DynamoDB"):
-            answer = self.client.query(ScanIndexForward=not query.newest_first, **given)
+            answer = call(**given)
         end = answer.get("LastEvaluatedKey")
         return [decode(item) for item in answer["Items"]], decode(end) if end else None
 

@@ -9,27 +9,27 @@ from wechat_kf.domain.media import StoredMedia
 
 
 class MediaTable:
-    """Implements `MediaCache` in the messages table (key `id`)."""
+    """Implements `MediaCache`. A media id belongs to one app: another app never finds it."""
 
-    def __init__(self, client: Any, table_name: str) -> None:
+    def __init__(self, client: Any, table_name: str, app_id: str) -> None:
         self._table = Table(client, table_name)
+        self._app_id = app_id
 
     def get(self, digest: str) -> StoredMedia | None:
-        """What was last stored under a content's digest."""
-        row = self._table.get({"id": _item_id(digest)})
+        """Return what was last stored under a content's digest."""
+        row = self._table.get(self._key(digest))
         return StoredMedia(row["media_id"], row["media_expires_at"]) if row else None
 
     def put(self, digest: str, media: StoredMedia) -> None:
         """Remember it until it expires; the last one counts."""
         self._table.put(
             {
-                "id": _item_id(digest),
+                **self._key(digest),
                 "media_id": media.media_id,
                 "media_expires_at": media.expires_at,
-                "expires_at_seconds": media.expires_at // 1000,
+                "x": media.expires_at // 1000,
             }
         )
 
-
-def _item_id(digest: str) -> str:
-    return f"media#{digest}"  # a message's id begins with digits
+    def _key(self, digest: str) -> dict[str, str]:
+        return {"c": f"media#{self._app_id}#{digest}", "s": "-"}  # no business id is `media`

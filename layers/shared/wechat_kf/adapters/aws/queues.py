@@ -82,7 +82,8 @@ class OutboundSqsQueue:
     def put(self, message: OutboundMessage) -> None:
         """Queue a message behind the others of its conversation; a repeat is harmless.
 
-        After another attempt (a caller's retry) it counts as new. Raise `UnavailableError`.
+        After a caller's retry, which has another age limit, it counts as new. Raise
+        `UnavailableError`.
         """
         with as_unavailable("SQS"):
             self.client.send_message(QueueUrl=self.queue_url, **_outbound_entry(message))
@@ -146,10 +147,11 @@ def _delivery_entry(delivery: Delivery) -> dict[str, str]:
 
 def _outbound_entry(message: OutboundMessage) -> dict[str, str]:
     body = {"business_id": message.business_id, "message_id": message.message_id}
+    name = f"{message.business_id}|{message.message_id}|{message.expires_at}"
     return {
         "MessageBody": to_text(body),
         "MessageGroupId": safe_id(message.conversation),
-        "MessageDeduplicationId": f"{message.message_id}-{message.attempts}",
+        "MessageDeduplicationId": _digest(name),
     }
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from wechat_kf.domain.clock import SECOND, Clock
-from wechat_kf.domain.events import EventQueue
+from wechat_kf.domain.events import MAIN_ACCOUNT, EventQueue
 from wechat_kf.domain.messages.message import (
     Failure,
     NotSent,
@@ -22,8 +22,10 @@ from wechat_kf.domain.messages.message import (
     settle,
     too_late,
 )
+from wechat_kf.domain.messages.message_ids import log_id, message_key
 from wechat_kf.domain.messages.ports import Claim, Claimed, MessageSender, OutboundStore
-from wechat_kf.errors import ConflictError, RetryLater
+from wechat_kf.domain.messages.windows import MOST_UNSETTLED
+from wechat_kf.errors import AppError, ConflictError, RetryLater
 
 ABANDONED = Unknown(
     Failure(code="attempt_abandoned", detail="the attempt's outcome was never recorded")
@@ -33,18 +35,23 @@ CLAIM_MS = 35 * SECOND
 """Longer than a worker may run (30 s): when a claim has run out, its holder is gone."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Brake:
-    """A worker's memory of a limit of the whole account: until then every call would be refused."""
+    """A worker's memory of the whole account's limits: until then every call would be refused.
 
-    until: int = 0
+    WeChat counts the main account's sends, which go another path, by themselves.
+    """
 
-    def apply(self, wait: Wait, now: int) -> None:
+    _until: dict[bool, int] = field(default_factory=dict)
+
+    def apply(self, business_id: str, wait: Wait, now: int) -> None:
         """Remember a limit that was just met; none is remembered for other waits."""
-        self.until = max(self.until, now + pause_ms(wait, now))
+        until = now + pause_ms(wait, now)
+        self._until[business_id == MAIN_ACCOUNT] = max(self.until(business_id), until)
 
-    def on(self, now: int) -> bool:
-        return now < self.until
+    def until(self, business_id: str) -> int:
+        """Return when the next call for this merchant makes sense (epoch milliseconds)."""
+        return self._until.get(business_id == MAIN_ACCOUNT, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +71,48 @@ class Attempt:
     brake: Brake = field(default_factory=Brake)
 
     def attempt(self, business_id: str, message_id: str) -> None:
-        """Attempt one message.
+        """Attempt one message, or first the one that its conversation has to send before it.
 
         Raises:
             RetryLater: the message is not settled; try again after the delay.
         """
+        earlier = self._find_earlier(business_id, message_id)
+        if earlier is None:
+            self._attempt(business_id, message_id)
+        else:
+            self._attempt(business_id, earlier)
+            raise RetryLater(SECOND)
+
+    def _find_earlier(self, business_id: str, message_id: str) -> str | None:
+        """Return an unsettled message that was accepted before this one, if there is any.
+
+        The queue keeps the order. But a message that it did not take when it was accepted comes to
+        it later: then this one waits for it. Broadcasts, which have a queue of their own, hold up
+        nobody.
+        """
+        key = message_key(message_id)
+        if key is None:
+            return None
+        for one in self.store.unsettled(business_id, key.openid, limit=MOST_UNSETTLED):
+            if log_id(one) >= key.position:
+                return None
+            if self._holds_up_others(business_id, one):
+                return one
+        return None
+
+    def _holds_up_others(self, business_id: str, message_id: str) -> bool:
+        """Ask the row itself: the list may be a moment behind."""
+        try:
+            message = self.store.get(business_id, message_id)
+        except AppError:
+            raise
+        except Exception:
+            return False
+        return bool(message and not message.status.settled and message.broadcast_id is None)
+
+    def _attempt(self, business_id: str, message_id: str) -> None:
         now = self.clock()
-        if self.brake.on(now):
+        if now < self.brake.until(business_id):
             self._wait_for_the_limit(business_id, message_id, now)
         claim = self.store.claim(business_id, message_id, now=now, until=now + self.claim_ms)
         match claim:
@@ -84,8 +126,11 @@ class Attempt:
             case Claim(Claimed.ABANDONED, message) if message:
                 self._settle(message, ABANDONED)
             case Claim(Claimed.OURS, message) if message:
-                expired = now >= message.expires_at
-                self._settle(message, too_late(message) if expired else self.sender.send(message))
+                if now < message.expires_at:
+                    self._settle(message, self.sender.send(message))
+                else:  # not sent now: it counts no attempt
+                    untried = replace(message, attempts=message.attempts - 1)
+                    self._settle(untried, too_late(untried))
 
     def _wait_for_the_limit(self, business_id: str, message_id: str, now: int) -> None:
         """Raise `RetryLater` while every call would be refused: a read instead of two writes.
@@ -93,9 +138,9 @@ class Attempt:
         Return if there is something to do without WeChat.
         """
         message = self.store.get(business_id, message_id)
-        waiting = message and message.status in (Status.ACCEPTED, Status.QUEUED)
+        waiting = message and message.status is Status.ACCEPTED
         if message and waiting and now < message.expires_at:
-            left = self.brake.until - now
+            left = self.brake.until(business_id) - now
             raise RetryLater(max(SECOND, min(left, message.expires_at - now)))
 
     def _settle(self, message: OutboundMessage, outcome: Outcome) -> None:
@@ -114,6 +159,6 @@ class Attempt:
 
     def _wait(self, message: OutboundMessage, outcome: Outcome, now: int) -> NoReturn:
         wait = outcome.wait if isinstance(outcome, NotSent) and outcome.wait else Wait.RISKY
-        self.brake.apply(wait, now)
+        self.brake.apply(message.business_id, wait, now)
         left = max(SECOND, message.expires_at - now)
         raise RetryLater(min(delay_ms(wait, message, now), left))

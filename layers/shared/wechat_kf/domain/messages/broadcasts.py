@@ -16,12 +16,8 @@ from typing import Any
 
 from wechat_kf.domain.clock import Clock
 from wechat_kf.domain.messages.acceptance import Acceptance
-from wechat_kf.domain.messages.message import (
-    Guarantee,
-    OutboundMessage,
-    recipient_message_id,
-    request_id,
-)
+from wechat_kf.domain.messages.message import Guarantee, OutboundMessage, request_id
+from wechat_kf.domain.messages.message_ids import new_message_id
 from wechat_kf.domain.messages.ports import BroadcastStore, OutboundStore
 from wechat_kf.domain.paging import Page
 from wechat_kf.errors import IdempotencyKeyReusedError, InvalidRequestError, NotFoundError
@@ -56,6 +52,12 @@ class Broadcast:
     accepted_at: int
     guarantee: Guarantee = Guarantee.AT_MOST_ONCE
     duplicates: int = 0
+
+
+def recipient_message_id(broadcast: Broadcast, openid: str) -> str:
+    """Return the id of the message to one recipient; it is the same at each expansion."""
+    unique = hashlib.sha256(broadcast.broadcast_id.encode()).hexdigest()
+    return new_message_id(openid, broadcast.accepted_at, unique)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ class Broadcasts:
 
     def _look_up(self, broadcast: Broadcast, start: int, limit: int) -> Iterator[Recipient]:
         ids = {
-            openid: recipient_message_id(broadcast.business_id, broadcast.broadcast_id, openid)
+            openid: recipient_message_id(broadcast, openid)
             for openid in broadcast.openids[start : start + limit]
         }
         if not ids:
@@ -163,6 +165,8 @@ def expand(broadcast: Broadcast, acceptance: Acceptance, *, workers: int = 8) ->
                 broadcast.content,
                 broadcast.guarantee,
                 broadcast.broadcast_id,
+                message_id=recipient_message_id(broadcast, openid),
+                accepted_at=broadcast.accepted_at,
             )
         )
 

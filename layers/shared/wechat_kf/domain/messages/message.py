@@ -1,8 +1,8 @@
 """One outbound message, from accepted to settled.
 
-    accepted ─▶ queued ─▶ sending ─▶ sent | failed | unknown
-                  ▲          │
-                  └──────────┘ certainly not sent, will be tried again
+    accepted ─▶ sending ─▶ sent | failed | unknown
+        ▲          │
+        └──────────┘ certainly not sent, will be tried again
 
 WeChat's send has no id and no idempotency, so an attempt has three outcomes, and the third,
 unknown, is a state of its own: it is never sent again silently (docs/sending.md).
@@ -15,19 +15,19 @@ import json
 import uuid
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from wechat_kf.domain.clock import MINUTE, SECOND
 from wechat_kf.domain.events import Event, EventType, conversation_key
+from wechat_kf.domain.messages.message_ids import new_message_id
 
 
 class Status(StrEnum):
     """Where a message stands. The last three are final, until a caller asks for a retry."""
 
     ACCEPTED = "accepted"
-    QUEUED = "queued"
     SENDING = "sending"
     SENT = "sent"
     FAILED = "failed"
@@ -49,14 +49,15 @@ class Wait(StrEnum):
     """Why the next attempt has to wait: decides for how long and how often."""
 
     SHORT = "short"  # certainly not sent (unreachable, no token): back off from a second
+    TOKEN = "token"  # noqa: S105 - the token was refused: a few times, it may be this message's fault
     RISKY = "risky"  # likely not sent, but not surely: every further attempt risks a duplicate
     NEXT_MINUTE = "next_minute"  # a per-minute limit
     QUOTA = "quota"  # the daily quota: until an operator resets it, or the day is over
 
 
 RISKY_DELAYS = (1 * SECOND, 2 * SECOND, 30 * SECOND, 2 * MINUTE)
-"""The pauses before the second, third, … attempt, where an attempt may duplicate: few on purpose,
-and spread wide enough to bridge a short incident (docs/wechat-api.md, section 14, row −1)."""
+"""The pauses before the second, third, … attempt where their number is limited: few on purpose, and
+spread wide enough to bridge a short incident (docs/wechat-api.md, section 14, row −1)."""
 
 LONGEST_SHORT_DELAY = MINUTE
 QUOTA_DELAY = 2 * MINUTE
@@ -110,7 +111,6 @@ class OutboundMessage:
     guarantee: Guarantee = Guarantee.AT_MOST_ONCE
     broadcast_id: str | None = None
     message_id: str = ""
-    request_digest: str = ""
     accepted_at: int = 0
     expires_at: int = 0
     status: Status = Status.ACCEPTED
@@ -121,28 +121,23 @@ class OutboundMessage:
     perhaps_sent: bool = False
     """An earlier attempt's outcome is unknown: whatever comes, we cannot say it was not sent."""
     risky_attempts: int = 0
-    """Of the attempts, those that may have reached the buyer although they did not succeed."""
+    """Of the attempts since the last retry, those whose number is limited."""
+    attempts_before: int = 0
+    """How many attempts had been made when a caller last asked for a retry."""
+    claim_id: str = field(default="", compare=False, repr=False)
+    """Names the claim that holds the message: only its holder may record an outcome."""
 
     @property
     def conversation(self) -> str:
         return conversation_key(self.business_id, self.openid)
 
 
-def accept(
-    draft: OutboundMessage, *, now: int, max_age_ms: int, idempotency_key: str | None = None
-) -> OutboundMessage:
-    """Give a draft its id and its limits; with an idempotency key the id is a function of it."""
-    if draft.broadcast_id is None:
-        message_id = request_id(draft.business_id, idempotency_key)
-    else:
-        message_id = recipient_message_id(draft.business_id, draft.broadcast_id, draft.openid)
-    return replace(
-        draft,
-        message_id=message_id,
-        request_digest=_request_digest(draft),
-        accepted_at=now,
-        expires_at=now + max_age_ms,
-    )
+def accept(draft: OutboundMessage, *, now: int, max_age_ms: int) -> OutboundMessage:
+    """Give a draft its limits, and its id unless it has one already."""
+    if not draft.message_id:
+        message_id = new_message_id(draft.openid, now)
+        draft = replace(draft, message_id=message_id, accepted_at=now)
+    return replace(draft, expires_at=now + max_age_ms)
 
 
 def request_id(business_id: str, idempotency_key: str | None) -> str:
@@ -150,34 +145,31 @@ def request_id(business_id: str, idempotency_key: str | None) -> str:
     if idempotency_key is None:
         return uuid.uuid4().hex
     # The caller's key is of any length and alphabet: a digest fits everywhere.
-    return _short_digest(f"{business_id}|{idempotency_key}")
+    return hashlib.sha256(f"{business_id}|{idempotency_key}".encode()).hexdigest()[:32]
 
 
-def recipient_message_id(business_id: str, broadcast_id: str, openid: str) -> str:
-    """Return the id of a broadcast's message to one recipient; it is the same at each expansion."""
-    return _short_digest(f"{business_id}|{broadcast_id}\n{openid}")  # no header holds a line break
-
-
-def _short_digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _request_digest(draft: OutboundMessage) -> str:
+def request_digest(draft: OutboundMessage) -> str:
+    """Return a digest of what the caller asked for: another body has another one."""
     document = [draft.openid, draft.content, draft.guarantee]
     text = json.dumps(document, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def refuse(message: OutboundMessage, failure: Failure, *, now: int) -> OutboundMessage:
+    """Return a message that fails without an attempt."""
+    return _end(message, Status.FAILED, failure, now)
 
 
 def settle(message: OutboundMessage, outcome: Outcome, *, now: int) -> OutboundMessage:
     """Return the message after an attempt: the one transition of the state machine.
 
-    A refusal that may pass goes back to `queued`, until the message is older than its limit; an
+    A refusal that may pass goes back to `accepted`, until the message is older than its limit; an
     unknown outcome does so only if the caller preferred a duplicate to a gap. A message that was
     perhaps sent once never ends as `failed`, which would promise the contrary.
     """
     match outcome:
         case Sent():
-            return replace(message, status=Status.SENT, settled_at=now, failure=None)
+            return _end(message, Status.SENT, None, now)
         case NotSent(failure, wait):
             if wait is None:
                 return _give_up(message, failure, now)
@@ -192,20 +184,37 @@ def settle(message: OutboundMessage, outcome: Outcome, *, now: int) -> OutboundM
 def _again(message: OutboundMessage, failure: Failure, wait: Wait, now: int) -> OutboundMessage:
     if now >= message.expires_at:
         return _give_up(message, _expired(failure), now)
-    if wait is Wait.RISKY:
+    if wait in _LIMITED:
         message = replace(message, risky_attempts=message.risky_attempts + 1)
-        if message.risky_attempts > len(RISKY_DELAYS):
+        if message.risky_attempts > len(RISKY_DELAYS) and not _is_patient(message, wait):
             return _give_up(message, failure, now)
-    return replace(message, status=Status.QUEUED, claimed_until=0, failure=failure)
+    return replace(message, status=Status.ACCEPTED, claimed_until=0, failure=failure)
+
+
+_LIMITED = (Wait.RISKY, Wait.TOKEN)
+
+
+def _is_patient(message: OutboundMessage, wait: Wait) -> bool:
+    """Return whether to wait out a busy WeChat: the caller prefers duplicates to a gap."""
+    busy = wait is Wait.RISKY and not message.perhaps_sent
+    return busy and message.guarantee is Guarantee.AT_LEAST_ONCE
 
 
 def _give_up(message: OutboundMessage, failure: Failure, now: int) -> OutboundMessage:
     status = Status.UNKNOWN if message.perhaps_sent else Status.FAILED
-    return replace(message, status=status, settled_at=now, failure=failure)
+    return _end(message, status, failure, now)
+
+
+def _end(
+    message: OutboundMessage, status: Status, failure: Failure | None, now: int
+) -> OutboundMessage:
+    return replace(message, status=status, settled_at=now, claimed_until=0, failure=failure)
 
 
 def _expired(last: Failure) -> Failure:
     """Return the failure of a message given up by age, with WeChat's last answer."""
+    if last.code == EXPIRED:
+        return last
     return replace(last, code=EXPIRED, detail=f"gave up by age; last: {last.detail}")
 
 
@@ -227,9 +236,10 @@ def delay_ms(wait: Wait, message: OutboundMessage, now: int) -> int:
     """
     match wait:
         case Wait.SHORT:
-            return min(SECOND << min(max(1, message.attempts) - 1, 10), LONGEST_SHORT_DELAY)
-        case Wait.RISKY:
-            return RISKY_DELAYS[message.risky_attempts - 1]
+            attempts = message.attempts - message.attempts_before
+            return min(SECOND << min(max(1, attempts) - 1, 10), LONGEST_SHORT_DELAY)
+        case Wait.RISKY | Wait.TOKEN:
+            return RISKY_DELAYS[min(message.risky_attempts, len(RISKY_DELAYS)) - 1]
         case Wait.NEXT_MINUTE | Wait.QUOTA:
             return pause_ms(wait, now) + zlib.crc32(message.conversation.encode()) % SPREAD
 
@@ -258,10 +268,11 @@ def outcome_event(message: OutboundMessage, app_id: str) -> Event:
         data["broadcast_id"] = message.broadcast_id
     if message.failure:
         data["error"] = failure_document(message.failure)
+    # Another retry has another `expires_at`, and so another event.
+    outcome = f"{message.status}|{message.attempts}|{message.expires_at}"
+    text = f"{message.business_id}|{message.message_id}|{outcome}"
     return Event(
-        id=hashlib.sha256(
-            f"{message.business_id}|{message.message_id}|{message.status}|{message.attempts}".encode()
-        ).hexdigest(),
+        id=hashlib.sha256(text.encode()).hexdigest(),
         type=_OUTCOME_TYPES[message.status],
         app_id=app_id,
         business_id=message.business_id,

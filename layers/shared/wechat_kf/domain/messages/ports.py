@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -34,46 +34,82 @@ class Claim:
     message: OutboundMessage | None
 
 
+@dataclass(frozen=True, slots=True)
+class KeyBinding:
+    """What an idempotency key stands for: one request, and the message it became.
+
+    `key_id` is a digest of the caller's key, `request_digest` one of the request.
+    """
+
+    business_id: str
+    key_id: str
+    request_digest: str
+    message_id: str
+
+
 class OutboundStore(Protocol):
     """Where outbound messages live. Every method is one write at most."""
 
     def add(self, message: OutboundMessage) -> OutboundMessage:
         """Store a new message, or return the one that already has this id, unchanged."""
 
-    def mark_queued(self, business_id: str, message_id: str) -> None:
-        """accepted → queued; anything else stays as it is."""
+    def bind_key(self, binding: KeyBinding) -> KeyBinding:
+        """Store a binding, or return the one that its key already has, unchanged."""
+
+    def bound_key(self, business_id: str, key_id: str) -> KeyBinding | None:
+        """Return what a key stands for."""
 
     def claim(self, business_id: str, message_id: str, *, now: int, until: int) -> Claim:
-        """queued or accepted → sending, counted as an attempt, ours until `until`.
+        """accepted → sending, counted as an attempt, ours until `until`.
 
         A claim whose time ran out is taken over as ABANDONED (the attempt is not counted again).
         """
 
-    def finish(self, message: OutboundMessage) -> None:
-        """Write what `settle` made of a message we hold; the content is dropped if not retained."""
+    def finish(self, message: OutboundMessage, *, published: bool = True) -> None:
+        """Write what `settle` made of a message we hold; the content is dropped if not retained.
+
+        A settled message stays in `due` until `mark_published` if it is not `published`. Raise
+        `ConflictError` when somebody else holds it meanwhile.
+        """
 
     def reopen(self, message: OutboundMessage) -> bool:
-        """failed or unknown → accepted, with `message`'s `expires_at` and as many attempts.
+        """failed or unknown → accepted, with `message`'s limits and as many attempts.
 
         False when it is not that message any more: not settled, settled as sent, or another attempt
-        was made since `message` was read. Its `overdue` time starts again.
+        was made since `message` was read. It is `due` a minute later.
         """
 
     def get(self, business_id: str, message_id: str) -> OutboundMessage | None:
-        """One message."""
+        """Return one message."""
 
     def get_many(self, business_id: str, message_ids: Sequence[str]) -> list[OutboundMessage]:
-        """Those of the named messages (100 at most) that exist, in any order."""
+        """Return those of the named messages (100 at most) that exist, in any order."""
 
-    def sent_at(self, business_id: str, openid: str, *, since: int, limit: int) -> list[int]:
-        """When the latest messages of a conversation were (perhaps) sent, `since` onwards."""
+    def sent_at(self, business_id: str, openid: str, *, since: int) -> list[int]:
+        """Return when the latest messages were (perhaps) sent, `since` onwards; 8 at most."""
+
+    def unsettled(self, business_id: str, openid: str, *, limit: int) -> list[str]:
+        """Return the ids of a conversation's unsettled messages, `limit` at most, in order.
+
+        A little late at most.
+        """
 
 
-class OverdueStore(OutboundStore, Protocol):
+class SweeperStore(OutboundStore, Protocol):
     """The store as the sweeper sees it."""
 
-    def overdue(self, *, now: int, limit: int) -> list[tuple[str, str]]:
-        """Messages that should have moved on: (business id, message id), a little late at most."""
+    def due(self, *, now: int) -> Iterator[tuple[str, str]]:
+        """Yield (business id, message id) of what should have settled by `now`, in any order.
+
+        Unsettled for over a minute, or past the time that `postpone` set, or settled and not yet
+        published; a little late at most.
+        """
+
+    def postpone(self, message: OutboundMessage, *, until: int) -> None:
+        """Leave a waiting message out of `due` until `until`; it stays if it moved on meanwhile."""
+
+    def mark_published(self, message: OutboundMessage) -> None:
+        """Take a settled message out of `due`: its outcome is published."""
 
 
 class MessageSender(Protocol):
@@ -104,11 +140,14 @@ class ConversationStore(Protocol):
     def record_entry(self, business_id: str, openid: str, at_ms: int) -> None:
         """The buyer entered at `at_ms`; an older or repeated report changes nothing."""
 
-    def get(self, business_id: str, openid: str) -> Conversation | None:
-        """The conversation, or None when the buyer never acted."""
+    def get(self, business_id: str, openid: str, *, consistent: bool = True) -> Conversation | None:
+        """Return the conversation, or None when the buyer never acted.
+
+        A read that is not `consistent` costs half, and may miss the last second's changes.
+        """
 
     def recent(self, business_id: str, *, limit: int, cursor: str | None) -> Page[Conversation]:
-        """A merchant's conversations, the last active first."""
+        """Return a merchant's conversations, the last active first (to the minute)."""
 
 
 class KnownBuyers(Protocol):

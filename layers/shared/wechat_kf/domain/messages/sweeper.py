@@ -3,66 +3,100 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from wechat_kf.domain.messages.attempt import Attempt
+from wechat_kf.domain.clock import Clock
+from wechat_kf.domain.events import EventQueue
+from wechat_kf.domain.messages.attempt import ABANDONED, CLAIM_MS
 from wechat_kf.domain.messages.message import (
-    Failure,
-    NotSent,
     OutboundMessage,
     Outcome,
     Status,
-    Wait,
+    outcome_event,
+    settle,
+    too_late,
 )
-from wechat_kf.domain.messages.ports import OutboundQueue, OverdueStore
-from wechat_kf.errors import RetryLater
-
-
-class NoSender:
-    """A `MessageSender` that sends nothing: the sweeper settles, it never calls WeChat."""
-
-    def send(self, message: OutboundMessage) -> Outcome:
-        return NotSent(Failure("left_to_a_worker", "the sweeper does not send"), Wait.SHORT)
+from wechat_kf.domain.messages.ports import Claimed, OutboundQueue, SweeperStore
 
 
 @dataclass(frozen=True, slots=True)
 class Sweeper:
-    """Repairs three kinds of stuck messages.
+    """Looks at every message that is unsettled for over a minute.
 
-    - accepted and never queued (a crash, or SQS was down): queued;
-    - claimed for too long (a worker died while sending): unknown, with its event, or back in line
+    - waiting: queued (its place in the queue may never have existed; a second one is harmless);
+    - waiting beyond its age limit: failed as expired, with its event;
+    - claimed for too long (a worker died while sending): unknown, with its event, or waiting again
       for `at_least_once`;
-    - queued beyond its age limit (its place in the queue is gone): failed as expired, with its
-      event.
+    - settled by an earlier pass, and not yet published: published.
 
-    `settler` must have a `NoSender`.
+    `report` gets every recorded outcome, `report_error` (message id, error) what could not be
+    repaired: the pass goes on with the next message.
     """
 
-    store: OverdueStore
+    store: SweeperStore
     queue: OutboundQueue
-    settler: Attempt
-    batch: int = 100
+    events: EventQueue
+    clock: Clock
+    app_id: str
+    report: Callable[[OutboundMessage, Outcome], None]
+    report_error: Callable[[str, Exception], None]
 
-    def sweep(self) -> Counter[str]:
-        """Make one pass; return how many messages were overdue, by the status they were in."""
-        now = self.settler.clock()
-        found: Counter[str] = Counter()
-        for business_id, message_id in self.store.overdue(now=now, limit=self.batch):
-            message = self.store.get(business_id, message_id)
-            if message and self._repair(message, now):
-                found[message.status] += 1
-        return found
+    def sweep(self, has_time: Callable[[], bool] = lambda: True) -> Counter[str]:
+        """Make one pass; return how many messages were repaired, by the status they were in."""
+        repaired: Counter[str] = Counter()
+        for business_id, message_id in self.store.due(now=self.clock()):
+            if not has_time():
+                break
+            try:
+                status = self._repair(business_id, message_id)
+            except Exception as error:
+                self.report_error(message_id, error)
+            else:
+                repaired.update([status] if status else [])
+        return repaired
 
-    def _repair(self, message: OutboundMessage, now: int) -> bool:
-        """Return whether there was anything to do: the list may be a little out of date."""
-        if message.status is Status.ACCEPTED:
+    def _repair(self, business_id: str, message_id: str) -> Status | None:
+        """Move one message on; return the status it was in, None if there was nothing to do."""
+        message = self.store.get(business_id, message_id)
+        if message is None:
+            return None
+        now = self.clock()
+        if message.status.settled:
+            self._publish(message)
+        elif message.status is Status.SENDING:
+            if now < message.claimed_until:
+                return None  # a worker is at it
+            self._take_over(message, now)
+        elif now >= message.expires_at:
+            self._take_over(message, now)
+        else:
             self.queue.put(message)
-            self.store.mark_queued(message.business_id, message.message_id)
-            return True
-        expired = message.status is Status.QUEUED and now >= message.expires_at
-        abandoned = message.status is Status.SENDING and now >= message.claimed_until
-        if expired or abandoned:
-            with suppress(RetryLater):  # in line again, or another sweeper has it
-                self.settler.attempt(message.business_id, message.message_id)
-        return expired or abandoned
+            self.store.postpone(message, until=message.expires_at)
+        return message.status
+
+    def _take_over(self, seen: OutboundMessage, now: int) -> None:
+        """Settle a message that nobody works on; whoever else takes it first goes on with it."""
+        claim = self.store.claim(seen.business_id, seen.message_id, now=now, until=now + CLAIM_MS)
+        if claim.message is None:
+            return
+        if claim.result is Claimed.ABANDONED:
+            self._settle(claim.message, ABANDONED, now)
+        elif claim.result is Claimed.OURS:
+            untried = replace(claim.message, attempts=claim.message.attempts - 1)
+            if now >= untried.expires_at:
+                self._settle(untried, too_late(untried), now)
+            else:  # its worker gave it back since we read it: it waits, as before
+                self.store.finish(replace(untried, status=Status.ACCEPTED, claimed_until=0))
+
+    def _settle(self, message: OutboundMessage, outcome: Outcome, now: int) -> None:
+        settled = settle(message, outcome, now=now)
+        # It stays due until it is published: the queue's copy, which would publish it, may be lost.
+        self.store.finish(settled, published=False)
+        self.report(settled, outcome)
+        if settled.status.settled:
+            self._publish(settled)
+
+    def _publish(self, message: OutboundMessage) -> None:
+        self.events.put(outcome_event(message, self.app_id))
+        self.store.mark_published(message)
