@@ -11,7 +11,6 @@ from wechat_kf.adapters.wechat.directory import WeChatDirectory
 from wechat_kf.api import merchant_routes, subscription_routes
 from wechat_kf.api.app import create_app
 from wechat_kf.api.fallback import answer_unmatched
-from wechat_kf.api.gateway_path import DEFAULT
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.merchants.changes import MerchantAdmin
@@ -57,4 +56,4 @@ APP = create_app(merchant_routes, subscription_routes, provided=PROVIDED)
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Serve API Gateway's HTTP API (payload format 2.0), its `$default` route too."""
-    return answer_unmatched(event) if event["routeKey"] == DEFAULT else APP.resolve(event, context)
+    return answer_unmatched(event) or APP.resolve(event, context)

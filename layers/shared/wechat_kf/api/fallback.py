@@ -7,9 +7,10 @@ table of routes is generated from the code of all functions (`make docs`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from wechat_kf.api.gateway_path import DEFAULT, to_own_path
 from wechat_kf.api.problems import (
     MethodNotAllowedError,
     NoSuchRouteError,
@@ -20,19 +21,26 @@ from wechat_kf.api.route_table import ROUTES
 from wechat_kf.errors import AppError
 
 
-def answer_unmatched(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer a request that API Gateway found no route for: never by one of the routes.
+def answer_unmatched(event: dict[str, Any]) -> dict[str, Any] | None:
+    """Answer a request that matches no route, or return None for one that does.
 
-    `event` is API Gateway's, payload format 2.0. A caller confined to one merchant's paths must not
-    reach a route by a path that the gateway reads otherwise, such as one with a slash at its end.
+    `event` is API Gateway's, payload format 2.0. What came by the default route is never answered
+    by one of the routes: a caller confined to one merchant's paths must not reach a route by a path
+    that the gateway reads otherwise, such as one with a slash at its end. The gateway in turn takes
+    `GET /merchants/sync` for a merchant of that name.
     """
-    request = event["requestContext"]["http"]
-    methods = methods_of(event["rawPath"])
-    if methods is None or request["method"] in methods:
+    try:
+        _, own_event = to_own_path(event)
+    except NoSuchRouteError as error:
+        return _answer(error, {})
+    method, methods = event["requestContext"]["http"]["method"], methods_of(own_event["rawPath"])
+    if methods and method not in methods:
+        allowed = ", ".join(methods)
+        refusal = MethodNotAllowedError(f"this path takes {allowed} only")
+        return _answer(refusal, {"Allow": allowed})
+    if methods is None or event["routeKey"] == DEFAULT:
         return _answer(NoSuchRouteError("this API has no such path"), {})
-    allowed = ", ".join(methods)
-    refusal = MethodNotAllowedError(f"this path takes {allowed} only")
-    return _answer(refusal, {"Allow": allowed})
+    return None
 
 
 def methods_of(path: str) -> Sequence[str] | None:
