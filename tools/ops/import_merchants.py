@@ -15,10 +15,13 @@ import os
 import re
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,6 +37,9 @@ DONE, FAILED, UNUSABLE, STOPPED = 0, 1, 2, 130
 """Exit codes: all registered; some refused; the file or the command is wrong; interrupted."""
 
 TRIES = 5
+LONGEST_PAUSE_SECONDS = 300
+"""What a `Retry-After` may ask for; the same command continues later anyway."""
+
 HOPELESS = frozenset(
     {"sub_merchant_limit", "daily_quota_used_up", "capability_not_enabled", "api_banned"}
 )
@@ -55,12 +61,15 @@ class Import:
     pause: Callable[[float], object] | None = None
     workers: int = 4
     stop: threading.Event = field(default_factory=threading.Event)
+    done_before: int = 0
+    """Rows that an earlier run has registered."""
 
     def run(
         self, rows: Sequence[Row], progress: Callable[[Counter[Outcome]], None]
     ) -> dict[int, Result]:
         """Return the result of every row, by line; end early when interrupted or hopeless."""
         found = self.results.done(rows)
+        self.done_before = len(found)
         counts = Counter(result.outcome for result in found.values())
         waiting = [row for row in rows if row.line not in found]
         with ThreadPoolExecutor(self.workers) as pool:
@@ -91,10 +100,15 @@ class Import:
         return result
 
     def _try(self, row: Row) -> Result:
+        try:
+            body = row.body()
+        except OSError as error:
+            reason = f"the icon file cannot be read: {error.strerror}"
+            return Result.of(row, Outcome.FAILED, code="icon_unreadable", reason=reason)
         result = Result.of(row, Outcome.FAILED, reason="not tried")
         for attempt in range(TRIES):
             try:
-                answer = self.api.post("/merchants", row.body())
+                answer = self.api.post("/merchants", body)
             except (requests.RequestException, OSError) as error:
                 reason = f"no answer: {type(error).__name__}"
                 result = Result.of(row, Outcome.FAILED, code="no_answer", reason=reason)
@@ -103,12 +117,23 @@ class Import:
             result = _result(row, answer)
             if not _worth_another_try(answer, result) or self.stop.is_set():
                 break
-            self._wait(float(answer.headers.get("Retry-After", 2**attempt)))
+            self._wait(_pause(answer.headers.get("Retry-After", ""), 2**attempt))
         return result
 
     def _wait(self, seconds: float) -> None:
         wait = self.pause or self.stop.wait  # an interrupt ends it early
         wait(seconds)
+
+
+def _pause(retry_after: str, default: float) -> float:
+    """Return the seconds that `Retry-After` asks for, as a number or as a date."""
+    seconds = default
+    if re.fullmatch("[0-9]{1,9}", retry_after):
+        seconds = int(retry_after)
+    elif retry_after:
+        with suppress(ValueError):
+            seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
+    return min(max(seconds, 0), LONGEST_PAUSE_SECONDS)
 
 
 def _worth_another_try(answer: requests.Response, result: Result) -> bool:
@@ -118,9 +143,12 @@ def _worth_another_try(answer: requests.Response, result: Result) -> bool:
 def _result(row: Row, answer: requests.Response) -> Result:
     document = _document(answer)
     if answer.status_code in (200, 201):
+        if not document.get("business_id"):
+            reason = "the answer names no merchant: is this the address of the API?"
+            return Result.of(row, Outcome.FAILED, code="unusable_answer", reason=reason)
         outcome = Outcome.REGISTERED if answer.status_code == 201 else Outcome.EXISTING
         found = {"business_id": str(document["business_id"])}
-        if document["nickname"] != row.nickname:
+        if document.get("nickname", row.nickname) != row.nickname:
             reason = f"not changed: its nickname is {document['nickname']}"
             found |= {"code": "nickname_differs", "reason": reason}
         return Result.of(row, outcome, **found)
@@ -172,19 +200,26 @@ def summary(results: Mapping[int, Result]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        rows, faults = read_rows(options.file)
-    except (OSError, UnicodeDecodeError) as error:
-        print(f"{options.file}: {error}", file=sys.stderr)
+        table = read_rows(options.file)
+    except OSError as error:
+        print(f"{options.file}: {error.strerror}", file=sys.stderr)
         return UNUSABLE
-    for fault in faults:
+    for fault in table.faults:
         print(fault, file=sys.stderr)
-    if faults:
-        print(f"{len(faults)} faults; nothing was sent", file=sys.stderr)
+    if table.faults:
+        print(f"{len(table.faults)} faults; nothing was sent", file=sys.stderr)
         return UNUSABLE
+    if table.encoding != "UTF-8" and table.rows:
+        name = table.rows[0].nickname
+        print(f"read as {table.encoding}; the first nickname is {name}", file=sys.stderr)
     if options.check:
-        print(f"{len(rows)} rows, no faults")
+        print(f"{len(table.rows)} rows, no faults")
         return DONE
-    return _import(options, rows)
+    try:
+        return _import(options, table.rows)
+    except OSError as error:
+        print(f"the result file cannot be written: {error.strerror}", file=sys.stderr)
+        return UNUSABLE
 
 
 def _import(options: argparse.Namespace, rows: Sequence[Row]) -> int:
@@ -196,6 +231,8 @@ def _import(options: argparse.Namespace, rows: Sequence[Row]) -> int:
         return UNUSABLE
     run = Import(api, ResultFile(path), workers=options.workers)
     results = run.run(rows, _progress(len(rows)))
+    if run.done_before:
+        print(f"{run.done_before} of {len(rows)} rows were done by an earlier run")
     print(f"\n{summary(results)}\n\nresults by row: {path}")
     if all(result.outcome.done for result in results.values()):
         return DONE

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -58,6 +59,7 @@ class ResultFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._started = False
 
     def done(self, rows: Sequence[Row]) -> dict[int, Result]:
         """Return the results of an earlier run that are still valid, by line."""
@@ -71,13 +73,15 @@ class ResultFile:
 
     def append(self, result: Result) -> None:
         """Write one result at once: an import may be stopped at any moment."""
-        with self._lock:
-            new = not self._path.exists()
-            with self._path.open("a", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, _NAMES)
-                if new:
+        with self._lock, self._path.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, _NAMES)
+            if not self._started:
+                self._started = True
+                if file.tell() == 0:
                     writer.writeheader()
-                writer.writerow(asdict(result))
+                else:
+                    file.write("\r\n")  # the last line of a run that was killed may be cut off
+            writer.writerow(_values(result))
 
     def replace(self, results: Mapping[int, Result]) -> None:
         """Replace the file by one result per row, in order, in one step."""
@@ -85,18 +89,26 @@ class ResultFile:
         with draft.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, _NAMES)
             writer.writeheader()
-            writer.writerows(asdict(results[line]) for line in sorted(results))
+            writer.writerows(_values(results[line]) for line in sorted(results))
         draft.replace(self._path)
 
-    def _read(self) -> list[Result]:
+    def _read(self) -> Iterator[Result]:
+        """Read line by line, so that a line that was cut off spoils no other."""
         if not self._path.exists():
-            return []
-        with self._path.open(encoding="utf-8", newline="") as file:
-            return [
-                _result(values) for values in csv.DictReader(file) if None not in values.values()
-            ]
+            return
+        text = self._path.read_text(encoding="utf-8", errors="replace")
+        for line in text.split("\n"):
+            with suppress(csv.Error, StopIteration, ValueError):
+                yield _result(next(csv.reader([line])))
 
 
-def _result(values: Mapping[str, str]) -> Result:
-    text = {name: values[name] for name in _NAMES if name not in ("line", "outcome")}
-    return Result(line=int(values["line"]), outcome=Outcome(values["outcome"]), **text)
+def _values(result: Result) -> dict[str, str]:
+    """Return the values of a line: each result takes one line."""
+    return {name: " ".join(str(value).splitlines()) for name, value in asdict(result).items()}
+
+
+def _result(values: Sequence[str]) -> Result:
+    """Read a line. Raises ValueError when it is the header, cut off or none of ours."""
+    named = dict(zip(_NAMES, values, strict=True))
+    line, outcome = int(named.pop("line")), Outcome(named.pop("outcome"))
+    return Result(line=line, outcome=outcome, **named)

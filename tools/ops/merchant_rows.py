@@ -1,14 +1,17 @@
 """The merchants of a CSV file, read and checked as a whole before anything is sent.
 
 Columns: external_id, account_name, nickname, icon_file. One of the two names may be empty; the icon
-file's path is relative to the CSV file.
+file's path is relative to the CSV file. Empty rows are ignored.
 """
 
 from __future__ import annotations
 
 import base64
+import codecs
 import csv
-from collections.abc import Iterator
+import io
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,39 +64,97 @@ class Fault:
         return f"line {self.line}: {self.column}: {self.rule}"
 
 
-def read_rows(path: Path) -> tuple[list[Row], list[Fault]]:
-    """Return the rows of a file (UTF-8, with or without a byte order mark), and all its faults.
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a file holds: its rows, all its faults, and how its bytes were read."""
 
-    Raises OSError when the file cannot be read, UnicodeDecodeError when it is not UTF-8.
+    rows: list[Row]
+    faults: list[Fault]
+    encoding: str = "UTF-8"
+
+
+def read_rows(path: Path) -> Table:
+    """Read a file as people save it: UTF-8 or GB18030, with commas, semicolons or tabs.
+
+    Excel on a Chinese Windows writes GB18030 unless told otherwise. Raises OSError.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        faults = list(_header_faults(reader.fieldnames or ()))
-        if faults:
-            return [], faults
-        rows = [_row(reader.line_num, values, path.parent) for values in reader]
+    content = path.read_bytes()
+    if content.startswith(_WORKBOOKS):
+        return Table([], [Fault(1, "file", f"is an Excel workbook: {_SAVE_AS}")])
+    decoded = _decode(content)
+    if decoded is None:
+        return Table([], [Fault(1, "file", f"is not a text file that we can read: {_SAVE_AS}")])
+    text, encoding = decoded
+    header = text.split("\n", 1)[0]
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
+    try:
+        names = [name.strip() for name in next(lines, [])]
+        faults = list(_header_faults(names))
+        if not faults:
+            cells = [(lines.line_num, values) for values in lines if any(map(str.strip, values))]
+            faults = list(_width_faults(cells, len(names)))
+    except csv.Error as error:
+        faults = [Fault(lines.line_num, "file", f"cannot be read as a table ({error})")]
+    if faults:
+        return Table([], faults, encoding)
+    rows = [
+        _row(line, dict(zip(names, values, strict=False)), path.parent) for line, values in cells
+    ]
     checks = _Checks()
-    return rows, [fault for row in rows for fault in checks.of(row)]
+    return Table(rows, [fault for row in rows for fault in checks.of(row)], encoding)
 
 
-def _header_faults(names: Any) -> Iterator[Fault]:
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How the files of Excel itself begin, whatever their name ends with."""
+
+_SAVE_AS = "in Excel choose Save As (另存为), type “CSV UTF-8 (逗号分隔)”"
+
+
+def _decode(content: bytes) -> tuple[str, str] | None:
+    """Return the text and the name of its encoding; None when it has none that we know."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encodings = ["UTF-16"]
+    else:
+        encodings = ["UTF-8", "GB18030"]
+    for encoding in encodings:
+        try:
+            text = content.decode(encoding).removeprefix("\ufeff")
+        except UnicodeDecodeError:
+            continue
+        return (text, encoding) if "\0" not in text else None
+    return None
+
+
+def _header_faults(names: Sequence[str]) -> Iterator[Fault]:
     for name in COLUMNS:
         if name not in names:
             yield Fault(1, name, "this column is missing")
     for name in names:
-        if name not in COLUMNS:
-            yield Fault(1, str(name), f"unknown column; the columns are {', '.join(COLUMNS)}")
+        if name and name not in COLUMNS:
+            yield Fault(1, name, f"unknown column; the columns are {', '.join(COLUMNS)}")
+        elif name and names.count(name) > 1:
+            yield Fault(1, name, "this column is there more than once")
 
 
-def _row(line: int, values: dict[str, str | None], folder: Path) -> Row:
-    text = {name: (values.get(name) or "").strip() for name in COLUMNS}
+def _width_faults(cells: Sequence[tuple[int, list[str]]], width: int) -> Iterator[Fault]:
+    for line, values in cells:
+        if any(value.strip() for value in values[width:]):
+            yield Fault(line, "row", "has more cells than there are columns: is a quote missing?")
+
+
+def _row(line: int, values: dict[str, str], folder: Path) -> Row:
+    text = {name: values.get(name, "").strip() for name in COLUMNS}
     return Row(
         line=line,
         external_id=text["external_id"],
         account_name=text["account_name"],
         nickname=text["nickname"],
-        icon_file=folder / text["icon_file"],
+        icon_file=folder / text["icon_file"].replace("\\", "/"),
     )
+
+
+_SHORTENED = re.compile(r"[0-9](\.[0-9]+)?E\+[0-9]+")
+"""A long number as Excel shows it, such as 1.23457E+17."""
 
 
 class _Checks:
@@ -108,7 +169,10 @@ class _Checks:
         if not (row.external_id or row.account_name):
             yield Fault(row.line, "account_name", "this or external_id is required")
             return
-        if row.external_id:
+        if _SHORTENED.fullmatch(row.external_id):
+            rule = "Excel has shortened this number: format the column as text and enter it again"
+            yield Fault(row.line, "external_id", rule)
+        elif row.external_id:
             yield from self._value(row, "external_id", row.external_id, ExternalId)
             yield from self._repeat(row, "external_id", row.external_id)
         if row.account_name:

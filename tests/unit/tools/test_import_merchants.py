@@ -89,10 +89,10 @@ def results_of(file: Path) -> list[dict[str, str]]:
 
 
 def run_over(api: InProcessApi, file: Path, **options: Any) -> Counter[Outcome]:
-    rows, faults = read_rows(file)
-    assert faults == []
+    table = read_rows(file)
+    assert table.faults == []
     run = Import(api, ResultFile(file.with_suffix(".result.csv")), lambda _: None, **options)
-    return Counter(result.outcome for result in run.run(rows, lambda _: None).values())
+    return Counter(result.outcome for result in run.run(table.rows, lambda _: None).values())
 
 
 def test_every_row_is_registered_and_told(
@@ -115,8 +115,8 @@ def test_every_row_is_registered_and_told(
 
 def test_excels_byte_order_mark_is_no_part_of_the_first_column(file: Path) -> None:
     file.write_text(HEADER + "m-1,,苹果旗舰店,icon.png\n", encoding="utf-8-sig")
-    rows, faults = read_rows(file)
-    assert (len(rows), faults) == (1, [])
+    table = read_rows(file)
+    assert (len(table.rows), table.faults) == (1, [])
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_what_may_pass_is_tried_again(api: InProcessApi, file: Path) -> None:
         problem(429, "called_too_often", **{"Retry-After": "60"}),
     ]
     waits: list[float] = []
-    rows, _ = read_rows(write_shops(file, 1))
+    rows = read_rows(write_shops(file, 1)).rows
     run = Import(api, ResultFile(file.with_suffix(".result.csv")), waits.append)
     (result,) = run.run(rows, lambda _: None).values()
     assert result.outcome is Outcome.REGISTERED
@@ -234,7 +234,7 @@ def test_a_hopeless_refusal_stops_the_import_which_can_be_resumed(
 
 def test_an_interrupt_keeps_what_was_done(api: InProcessApi, file: Path) -> None:
     write_shops(file, 20)
-    rows, _ = read_rows(file)
+    rows = read_rows(file).rows
     results = ResultFile(file.with_suffix(".result.csv"))
 
     def interrupt(counts: Counter[Outcome]) -> None:
@@ -286,3 +286,164 @@ def test_without_an_address_and_a_stack_it_says_what_to_do(
     monkeypatch.setenv("LOCAL_DIR", str(tmp_path / "nothing"))
     assert main([str(write_shops(file, 1))]) == UNUSABLE
     assert "make up" in capsys.readouterr().err
+
+
+SHOPS = "m-1,,苹果旗舰店,icon.png\nm-2,,香蕉旗舰店,icon.png\n"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "seen"), [("gb18030", "GB18030"), ("gbk", "GB18030"), ("utf-16", "UTF-16")]
+)
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_file_as_a_chinese_excel_saves_it_is_read(  # noqa: PLR0917
+    api: InProcessApi,
+    file: Path,
+    capsys: pytest.CaptureFixture[str],
+    encoding: str,
+    seen: str,
+    delimiter: str,
+) -> None:
+    text = (HEADER + SHOPS).replace(",", delimiter).replace("\n", "\r\n")
+    file.write_bytes(text.encode(encoding))
+    assert main([str(file)]) == DONE
+    assert [row["nickname"] for row in results_of(file)] == ["苹果旗舰店", "香蕉旗舰店"]
+    assert f"read as {seen}; the first nickname is 苹果旗舰店" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"PK\x03\x04\x14\x00\x06\x00", "line 1: file: is an Excel workbook"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "CSV UTF-8 (逗号分隔)"),
+        (b"\xff\xff\xff\xff", "line 1: file: is not a text file that we can read"),
+        (b"external_id\x00,account_name", "line 1: file: is not a text file"),
+        (b"", "nickname: this column is missing"),
+        ((HEADER + "m-1,,a,b,c,d\n").encode(), "line 2: row: has more cells than there are"),
+        ((HEADER.strip() + ",nickname\n").encode(), "nickname: this column is there more than"),
+        ((HEADER + '"' + "x" * 200_000).encode(), "line 2: file: cannot be read as a table"),
+        (
+            (HEADER + "1.23457E+17,,苹果旗舰店,icon.png\n").encode(),
+            "line 2: external_id: Excel has",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_what_to_do(
+    api: InProcessApi, file: Path, capsys: pytest.CaptureFixture[str], content: bytes, fault: str
+) -> None:
+    file.write_bytes(content)
+    assert main([str(file)]) == UNUSABLE
+    assert fault in capsys.readouterr().err
+    assert api.posts == 0
+
+
+def test_empty_rows_and_columns_and_backslashes_are_excels_and_no_fault(file: Path) -> None:
+    (file.parent / "icons").mkdir()
+    (file.parent / "icons" / "a.png").write_bytes(PNG)
+    header = HEADER.strip().replace(",", " , ") + ",,\n"
+    file.write_text(f"{header}m-1,,苹果旗舰店,icons\\a.png,,\n,,,,,\n , ,,\n", encoding="utf-8")
+    table = read_rows(file)
+    assert table.faults == []
+    assert [row.icon_file for row in table.rows] == [file.parent / "icons" / "a.png"]
+
+
+def test_the_line_of_a_row_is_the_files_own(file: Path) -> None:
+    write(file, "", '"m-1",,苹果旗舰店,icon.png', "", "m-2,,香蕉旗舰店,icon.png")
+    assert [row.line for row in read_rows(file).rows] == [3, 5]
+
+
+DATE = "Thu, 01 Jan 2026 00:02:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [
+        ("60", 60),
+        ("0", 0),
+        (DATE, 120),
+        ("Wed, 31 Dec 2025 00:00:00 GMT", 0),
+        ("Thu, 08 Jan 2026 00:00:00 GMT", 300),
+        ("999999999", 300),
+        ("9" * 400, 1),
+        ("soon", 1),
+        ("-5", 1),
+        ("1e3", 1),
+        ("nan", 1),
+        ("", 1),
+    ],
+)
+def test_retry_after_may_be_a_date_or_nonsense(
+    api: InProcessApi,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    retry_after: str,
+    seconds: float,
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_767_225_600.0)
+    api.faults = [problem(503, "system_busy", **{"Retry-After": retry_after})]
+    waits: list[float] = []
+    rows = read_rows(write_shops(file, 1)).rows
+    Import(api, ResultFile(file.with_suffix(".result.csv")), waits.append).run(rows, lambda _: None)
+    assert waits == [seconds]
+
+
+@pytest.mark.parametrize("body", ["{}", "[]", "<html>", '{"business_id": ""}', '{"nickname": "x"}'])
+def test_an_answer_that_names_no_merchant_is_a_failed_row(
+    api: InProcessApi, file: Path, body: str
+) -> None:
+    api.faults = [response(200, body)]
+    assert run_over(api, write_shops(file, 2), workers=1) == {
+        Outcome.FAILED: 1,
+        Outcome.REGISTERED: 1,
+    }
+    assert results_of(file)[0]["code"] == "unusable_answer"
+
+
+def test_an_icon_that_went_away_is_a_failed_row(api: InProcessApi, file: Path) -> None:
+    rows = read_rows(write_shops(file, 1)).rows
+    (file.parent / "icon.png").unlink()
+    (result,) = (
+        Import(api, ResultFile(file.with_suffix(".result.csv"))).run(rows, lambda _: None).values()
+    )
+    assert (result.outcome, result.code) == (Outcome.FAILED, "icon_unreadable")
+    assert api.posts == 0
+
+
+@pytest.mark.parametrize("cut", range(1, 60, 3))
+def test_a_result_file_cut_anywhere_and_continued_is_read(
+    api: InProcessApi, file: Path, cut: int
+) -> None:
+    (file.parent / "icon.png").write_bytes(PNG)
+    rows = read_rows(write_shops(file, 4)).rows
+    path = file.with_suffix(".result.csv")
+    first = ResultFile(path)
+    first.append(Result.of(rows[0], Outcome.REGISTERED, business_id="1"))
+    kept = path.stat().st_size
+    reason = 'says "no",\nand why: 店铺'
+    first.append(Result.of(rows[1], Outcome.EXISTING, business_id="2", reason=reason))
+    with path.open("r+b") as written:
+        written.truncate(min(kept + cut, path.stat().st_size))
+    ResultFile(path).append(Result.of(rows[2], Outcome.REGISTERED, business_id="3"))
+
+    done = ResultFile(path).done(rows)
+
+    assert {rows[0].line, rows[2].line} <= set(done)
+    assert done[rows[0].line].business_id == "1"
+    assert rows[3].line not in done
+    assert run_over(api, file).keys() <= {Outcome.REGISTERED, Outcome.EXISTING}
+
+
+def test_a_second_run_says_what_was_done_before(
+    api: InProcessApi, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([str(write_shops(file, 3))])
+    assert "earlier run" not in capsys.readouterr().out
+    assert main([str(file)]) == DONE
+    assert "3 of 3 rows were done by an earlier run" in capsys.readouterr().out
+
+
+def test_a_result_file_that_cannot_be_written_is_said_in_one_line(
+    api: InProcessApi, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = str(file.parent / "none" / "result.csv")
+    assert main([str(write_shops(file, 1)), "--result", result]) == UNUSABLE
+    assert "the result file cannot be written" in capsys.readouterr().err
