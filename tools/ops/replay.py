@@ -19,6 +19,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -36,6 +38,9 @@ CONTINUE = "Nothing was lost. Run the same command again to continue."
 HIDDEN_SECONDS = 120
 """How long a dead letter stays hidden if this command is killed. SQS remembers deduplication ids
 for 300 seconds, so it still recognizes then what was sent last."""
+
+KEPT_SECONDS = 1_800
+"""How long a dead letter that stays is hidden at most, so that the run reaches those behind it."""
 
 _BATCH = 10
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -84,27 +89,42 @@ class Replay:
     ) -> Tally:
         """Replay or delete the wanted ones, up to `limit`; call `progress` for each of them.
 
-        What failed again since this run began is left alone: it would loop. Raises botocore's
-        errors; repeating the run is safe then.
+        What failed again since this run began is left alone: it would loop. The run ends at the
+        latest when nothing new has come for `HIDDEN_SECONDS`. Raises botocore's errors; repeating
+        the run is safe then.
         """
-        act = None if dry_run else self.delete if discard else self.resend
+        started = self.read_time()
+        resend = partial(self.resend, now=started)
+        act = None if dry_run else self.delete if discard else resend
         run = _Run(act, wanted, sys.maxsize if limit is None else limit, progress)
-        started = self.clock()
+        latest = self.clock()
         try:
-            while received := self._receive():
-                for letter in run.hold(received):
+            while not run.full and (received := self._receive()):
+                new = run.hold(received)
+                for letter in new:
                     run.take(letter, started)
-                if run.full:
+                if new:
+                    latest = self.clock()
+                elif self.clock() - latest > HIDDEN_SECONDS * 1_000:
                     break
-            else:
+                self._hide([letter for letter in received if letter.message_id in run.held])
+            if not run.full:
                 run.tally.behind = self._waiting()
         finally:
             self._release(list(run.held.values()))
         return run.tally
 
-    def resend(self, letter: DeadLetter) -> None:
+    def read_time(self) -> int:
+        """Return SQS's own time in epoch milliseconds: this machine's clock may be minutes off."""
+        answer = self.sqs.get_queue_attributes(
+            QueueUrl=self.dead_letters_url, AttributeNames=["QueueArn"]
+        )
+        date = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
+        return int(parsedate_to_datetime(date).timestamp()) * 1_000 + 999
+
+    def resend(self, letter: DeadLetter, now: int) -> None:
         """Send, then delete: a crash in between repeats one, and loses none."""
-        self.sqs.send_message(QueueUrl=self.queue_url, **self.kind.entry(letter, self.clock()))
+        self.sqs.send_message(QueueUrl=self.queue_url, **self.kind.entry(letter, now))
         self.delete(letter)
 
     def delete(self, letter: DeadLetter) -> None:
@@ -126,11 +146,22 @@ class Replay:
         )
         return [self.kind.letter(message) for message in answer.get("Messages", ())]
 
+    def _hide(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep what stays out of the way until the run ends."""
+        self._set_visibility(letters, KEPT_SECONDS)
+
     def _release(self, letters: Sequence[DeadLetter]) -> None:
         """Make what stays visible at once; if that fails, it is after a while."""
+        self._set_visibility(letters, 0)
+
+    def _set_visibility(self, letters: Sequence[DeadLetter], seconds: int) -> None:
         for start in range(0, len(letters), _BATCH):
             entries = [
-                {"Id": str(number), "ReceiptHandle": one.receipt_handle, "VisibilityTimeout": 0}
+                {
+                    "Id": str(number),
+                    "ReceiptHandle": one.receipt_handle,
+                    "VisibilityTimeout": seconds,
+                }
                 for number, one in enumerate(letters[start : start + _BATCH])
             ]
             with suppress(BotoCoreError, ClientError):
@@ -163,7 +194,7 @@ class _Run:
         return self.tally.chosen.total() >= self.limit
 
     def hold(self, received: Sequence[DeadLetter]) -> list[DeadLetter]:
-        """Return the new ones; after `HIDDEN_SECONDS` the ones that stay are received again."""
+        """Return the new ones; those that stay are received again after a while."""
         self.held.update((letter.message_id, letter) for letter in received)
         new = [letter for letter in received if letter.message_id not in self.seen]
         self.seen.update(letter.message_id for letter in new)
@@ -226,7 +257,7 @@ def _count(found: Sequence[Replay]) -> int:
 
 
 def _replay(replay: Replay, options: argparse.Namespace) -> int:
-    now = now_ms()
+    now = replay.read_time()
     wanted = Filter(
         reason=options.reason,
         event_type=options.type,
