@@ -70,7 +70,7 @@ def send_message(
     The outcome comes as an event (`wechat.kf.message.sent`, `.failed`, `.unknown`) and can be
     read at `Location`. `window` is advice: what WeChat still allows, by our own count.
 
-    After a 503 the `code` tells how to go on: `temporarily_unavailable`: nothing was stored;
+    After a 503 the `code` says how to go on: `temporarily_unavailable`: nothing was stored;
     `acceptance_uncertain`: read `message_id` first, or repeat with the same `Idempotency-Key`.
     """
     draft = body.to_domain(business_id)
