@@ -1,10 +1,10 @@
-"""What a million messages cost: counted calls × public list prices. docs/cost.md explains it.
+"""The cost of a million messages: counted calls × public list prices. docs/cost.md explains it.
 
     make bench                            writes the table to RESULTS.md
     python -m benchmarks --only cost      prints it alone
 
-Nothing here is measured. The calls are those that `deployed` counts, the durations are assumptions;
-change either, or a price, and the table follows.
+Nothing is measured here. The calls are those that `deployed` counts; what is assumed stands under
+"assumptions". Change an assumption or a price, and the tables follow.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ MILLION = 1_000_000
 HOURS_A_MONTH = 730
 MINUTES_A_MONTH = HOURS_A_MONTH * 60
 GB = 1024
+MB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What is paid for, of one message or of one month.
+    """Billed quantities of one message or of one month.
 
     `writes` and `reads` are DynamoDB's units (1 KB written; 4 KB read consistently), not calls.
     """
@@ -43,7 +44,7 @@ class Usage:
         return Usage(*(value * number for value in self.values()))
 
     def values(self) -> list[float]:
-        """In the order of the fields."""
+        """Return the quantities in the order of the fields."""
         return [getattr(self, field.name) for field in fields(self)]
 
 
@@ -65,9 +66,11 @@ class Prices:
     server_hour: float
     balancer_hour: float
     balancer_unit_hour: float
+    database_hour: float
+    database_gb_month: float
 
     def of(self, usage: Usage) -> float:
-        """The cost of what was used."""
+        """Return the cost of a usage."""
         per_use = (
             self.api_request,
             self.invocation,
@@ -95,6 +98,8 @@ US_EAST_1 = Prices(
     server_hour=0.0168,  # aws.amazon.com/ec2/pricing/on-demand: t4g.small, Linux
     balancer_hour=0.0225,  # aws.amazon.com/elasticloadbalancing/pricing: Application
     balancer_unit_hour=0.008,
+    database_hour=0.065,  # aws.amazon.com/rds/postgresql/pricing: db.t4g.small, Multi-AZ
+    database_gb_month=0.23,  # the same: gp3 storage, Multi-AZ
 )
 """US dollars, as known in 2026-11. Prices change: check the pages named here."""
 
@@ -103,19 +108,59 @@ US_EAST_1 = Prices(
 MEMORY_GB = {"push": 1.0}
 """As in the template; 0.5 for all the others."""
 
-MILLISECONDS = {"push": 15, "inbound": 30, "deliveries": 120, "messages": 45, "outbound": 180}
-"""Billed time of one warm invocation with one message: a few ms per AWS call in the region, 100 ms
-for the subscriber's answer, 150 ms for WeChat's."""
+BATCHES = (1, 10)
+"""Messages that share an invocation and its requests to the queue: a quiet stack, a busy one."""
 
-LOG_KB = 0.6
-"""Per invocation: our line, and Lambda's own three."""
+MILLISECONDS = {
+    "push": {1: 9, 10: 9},
+    "inbound": {1: 40, 10: 400},
+    "deliveries": {1: 60, 10: 210},
+    "messages": {1: 35, 10: 35},
+    "outbound": {1: 195, 10: 450},
+}
+"""Billed time of one warm invocation with so many messages, without the cold start that precedes a
+few. Derived from the CPU time that `make bench` shows (10 ms of a processor are 34 ms of the 0.29
+that 512 MB get, 17 ms of the 0.58 of 1 GB), 3 ms of waiting for each call to AWS in the region,
+50 ms for the subscriber's response and 150 ms for WeChat's. `push` and `messages` answer one
+request each; `inbound` works its batch off in order, `outbound` sends to five conversations in
+parallel, `deliveries` to ten subscribers."""
+
+LOG_BYTES = {
+    "push": (0, 0),
+    "inbound": (243, 0),
+    "deliveries": (269, 396),
+    "messages": (0, 0),
+    "outbound": (243, 294),
+}
+"""Per invocation (its line of metrics) and per message (our line), each with the 26 bytes that
+CloudWatch adds. Lambda writes no lines of its own: the system log level is WARN."""
+
+ACCESS_LOG_BYTES = {"push": 196, "messages": 290}
+"""The line that API Gateway logs for each request."""
+
+WRITES_RECEIVED = 4
+"""Units: the conversation (1), its move in the index `recent` (2, at most once a minute), the
+message (1)."""
+READS_RECEIVED = 0.5
+"""Units: of the two lists of subscriptions (the merchant's, and that of all) an empty one is read
+each time, at half price; the other is in memory."""
+
+WRITES_SENT = 5
+"""Units: accepted (2), claimed (1), settled (2); each with the index of unsettled messages. An
+`Idempotency-Key` adds one."""
+READS_SENT = 3
+"""Units: before accepting, the conversation and its unsettled messages (1); the window (1); before
+sending, the unsettled messages again (0.5); an empty list of subscriptions (0.5)."""
 
 METRICS = 26
-"""Assumed: as many of our own are counted all month. One that is not counted costs nothing; those
-of watched merchants come on top."""
+"""As many of our own metrics count something all month. One that counts nothing costs nothing;
+those of watched merchants are extra."""
 
 POLLERS = 5
-"""Lambda asks each queue with five long polls of 20 s, also when nothing happens."""
+"""Lambda polls each queue with five long polls of 20 s, also when nothing happens."""
+
+DATABASE_GB = 20
+"""Storage of the database that the servers need."""
 
 
 def _in_template(kind: str) -> int:
@@ -131,50 +176,43 @@ QUEUES = _in_template("AWS::SQS::Queue") // 2
 # -- what one message uses
 
 
-def invocation(name: str) -> Usage:
-    """One invocation with one message: the worst case; a batch shares it."""
-    gb_seconds = MILLISECONDS[name] / 1000 * MEMORY_GB.get(name, 0.5)
-    return Usage(invocations=1, gb_seconds=gb_seconds, log_gb=LOG_KB / GB / GB)
+def invocation(name: str, batch: int) -> Usage:
+    """Return one message's share of an invocation with `batch` messages."""
+    gb_seconds = MILLISECONDS[name][batch] / 1000 * MEMORY_GB.get(name, 0.5)
+    per_invocation, per_message = LOG_BYTES[name]
+    whole = Usage(invocations=1, gb_seconds=gb_seconds, log_gb=per_invocation / GB / MB)
+    return whole.times(1 / batch) + Usage(log_gb=per_message / GB / MB)
 
 
-def queue_hop() -> Usage:
-    """Sent, received, deleted."""
-    return Usage(sqs_requests=3)
+def api_request(name: str) -> Usage:
+    """Return one request to the HTTP API and the function that answers it."""
+    log_gb = ACCESS_LOG_BYTES[name] / GB / MB
+    return Usage(api_requests=1, log_gb=log_gb) + invocation(name, 1)
 
 
-FAN_OUT = invocation("inbound") + Usage(reads=0.5)
-"""Of the two lists of subscriptions (the merchant's, and that for all), an empty one is read each
-time, at half price; the other is in memory."""
+def queue_hop(batch: int) -> Usage:
+    """Return sending one message and its share of receiving and deleting a batch."""
+    return Usage(sqs_requests=1 + 2 / batch)
 
-DELIVERY = queue_hop() + invocation("deliveries")
-"""One event to one subscriber; the subscription's row is in memory."""
 
-RECEIVED = (
-    Usage(api_requests=1)
-    + invocation("push")
-    + queue_hop()
-    + FAN_OUT
-    # conversation: 1, and 2 in the index `recent` (its key moves once a minute at most); message: 1
-    + Usage(writes=3 + 1)
-    + DELIVERY
-)
+def delivery(batch: int) -> Usage:
+    """Return one event for one subscriber."""
+    return queue_hop(batch) + invocation("deliveries", batch)
 
-SENT = (
-    Usage(api_requests=1)
-    + invocation("messages")
-    # conversation and list of its unsettled messages at half price; window: its latest messages
-    + Usage(reads=0.5 + 0.5 + 1)
-    + queue_hop()
-    + invocation("outbound")
-    # the worker looks at the list again, at half price, to keep the order
-    + Usage(reads=0.5)
-    # table + index unsettled: accepted 1+1, claimed 1, settled 1+1; an Idempotency-Key costs 1 more
-    + Usage(writes=2 + 1 + 2)
-    # the outcome's way to the subscriber
-    + queue_hop()
-    + FAN_OUT
-    + DELIVERY
-)
+
+def received(batch: int) -> Usage:
+    """Return one received message with one subscriber."""
+    recorded = Usage(writes=WRITES_RECEIVED, reads=READS_RECEIVED)
+    fanned_out = queue_hop(batch) + invocation("inbound", batch) + recorded
+    return api_request("push") + fanned_out + delivery(batch)
+
+
+def sent(batch: int) -> Usage:
+    """Return one sent message with one subscriber for its outcome."""
+    stored = Usage(writes=WRITES_SENT, reads=READS_SENT)
+    attempted = queue_hop(batch) + invocation("outbound", batch)
+    return api_request("messages") + stored + attempted + delivery(batch)
+
 
 # -- what a month costs, before the first message
 
@@ -185,63 +223,104 @@ IDLE = (
 )
 
 
-def month(prices: Prices, received: float, sent: float) -> float:
-    """What the bundle costs in a month with so many messages."""
+def month(prices: Prices, messages: float, batch: int) -> float:
+    """Return the bundle's cost in a month with as many messages received as sent."""
     standing = SECRETS * prices.secret_month + ALARMS * prices.alarm_month
     standing += METRICS * prices.metric_month + DASHBOARDS * prices.dashboard_month
-    return standing + prices.of(IDLE + RECEIVED.times(received) + SENT.times(sent))
+    both = received(batch) + sent(batch)
+    return standing + prices.of(IDLE + both.times(messages))
 
 
-def server_month(prices: Prices) -> float:
-    """The alternative: two always-on servers that run wechatpy behind a load balancer.
+def servers_month(prices: Prices) -> float:
+    """Return the cost of two always-on servers that run wechatpy behind a load balancer.
 
-    Without what it would need to keep the same promises: a database, a queue, somebody on call.
+    They have no database and no queue: what they hold is lost when one of them restarts.
     """
     hourly = 2 * prices.server_hour + prices.balancer_hour + prices.balancer_unit_hour
     return hourly * HOURS_A_MONTH
 
 
+def lasting_servers_month(prices: Prices, messages: float, batch: int) -> float:
+    """Return the cost of the servers with what they need to keep the same promises.
+
+    A database in two zones, and a FIFO queue for each hop, as here. Not the people who run them.
+    """
+    database = prices.database_hour * HOURS_A_MONTH + prices.database_gb_month * DATABASE_GB
+    hops = queue_hop(batch).times(4 * messages)
+    return servers_month(prices) + database + prices.of(hops)
+
+
 # -- tables
 
 UNITS_NOTE = (
-    "From the calls counted above, one message per batch and one subscription: the worst case "
-    "for money. DynamoDB bills every index as a write of its own, and a moved index key as two: "
-    "hence more units than calls. These quantities are the same in every region: for another one "
-    "(China's are at amazonaws.cn, in CNY), put its prices into `benchmarks/cost.py`."
+    "From the calls counted above, with one subscription. One message a batch is the worst case "
+    "for money; in batches of ten a busy stack shares invocations and queue requests. DynamoDB "
+    "bills every index as a write of its own, and a moved index key as two: hence more units than "
+    "calls. The quantities are the same in every region: for another one (China's are at "
+    "amazonaws.cn, in CNY), put its prices into `benchmarks/cost.py`."
 )
 MONEY_NOTE = (
     "us-east-1, US dollars, list prices as known in 2026-11 without free tiers, tax and transfer; "
-    "**check the price pages**. Assumed, not measured: the billed time of an invocation "
-    "(`MILLISECONDS` in `benchmarks/cost.py`). The server column is two t4g.small and an "
-    "Application Load Balancer, always on, running wechatpy: without the database, queue and "
-    "operators that it needs to promise the same."
+    "**check the price pages**. Assumed, not measured: the billed time of an invocation and the "
+    "bytes of a log line, named in docs/cost.md and in `benchmarks/cost.py`. A send with an "
+    "`Idempotency-Key` writes one unit more."
 )
-MONTHS = ((0, 0), (100_000, 100_000), (MILLION, MILLION), (10 * MILLION, 10 * MILLION))
+MONTHS_NOTE = (
+    "The standing part is alarms, metrics, secrets, the dashboard, and Lambda's polling of quiet "
+    "queues. Not in it: storage of tables, backups and logs, a NAT gateway, and what else "
+    "docs/cost.md names. The servers are two t4g.small with wechatpy behind an Application Load "
+    "Balancer, always on. Alone they lose what they hold at a restart; the last two columns add "
+    "what keeps the same promises: PostgreSQL in two zones (db.t4g.small) and a FIFO queue for "
+    "each hop. The people who run servers are in no column."
+)
+MONTHS = (0, 100_000, MILLION, 10 * MILLION)
 
 
 def run() -> list[Section]:
     return [_units(), _money(), _months()]
 
 
+def _usages() -> list[Usage]:
+    """Return the columns of the tables: received and sent, for each size of batch."""
+    return [use(batch) for use in (received, sent) for batch in BATCHES]
+
+
+_HEADER = [
+    "per million messages",
+    *(f"{what}, {size}" for what in ("received", "sent") for size in ("one a batch", "ten")),
+]
+
+
 def _units() -> Section:
     rows = [
-        [field.name.replace("_", " "), *(f"{getattr(u, field.name) * MILLION:,.0f}" for u in both)]
+        [
+            field.name.replace("_", " "),
+            *(f"{getattr(usage, field.name) * MILLION:,.0f}" for usage in _usages()),
+        ]
         for field in fields(Usage)
-        for both in [(RECEIVED, SENT)]
+        if field.name != "log_gb"
     ]
-    header = ["per million messages", "received", "sent"]
-    return Section("Cost: what a million messages use", UNITS_NOTE, header, rows)
+    rows.append(["log GB", *(f"{usage.log_gb * MILLION:.1f}" for usage in _usages())])
+    return Section("Cost: what a million messages use", UNITS_NOTE, _HEADER, rows)
 
 
 def _money() -> Section:
     rows = [
-        [name, *(_dollars(_part(usage, parts)) for usage in (RECEIVED, SENT))]
+        [name, *(_dollars(_part(usage, parts)) for usage in _usages())]
         for name, parts in _PARTS.items()
     ]
-    totals = [_dollars(US_EAST_1.of(usage.times(MILLION))) for usage in (RECEIVED, SENT)]
-    rows.append(["**together**", *totals])
-    header = ["per million messages", "received", "sent"]
-    return Section("Cost: in money", MONEY_NOTE, header, rows)
+    rows.append(["**together**", *(_dollars(total(usage)) for usage in _usages())])
+    rows.append(["goal", *(f"≤ {_dollars(goal)}" for goal in GOALS)])
+    return Section("Cost: in money", MONEY_NOTE, _HEADER, rows)
+
+
+GOALS = (8.50, 6.00, 11.00, 8.00)
+"""For the columns of the table, in US dollars."""
+
+
+def total(usage: Usage) -> float:
+    """Return the cost of a million such messages in us-east-1."""
+    return US_EAST_1.of(usage.times(MILLION))
 
 
 _PARTS = {
@@ -254,26 +333,28 @@ _PARTS = {
 
 
 def _part(usage: Usage, names: Sequence[str]) -> float:
-    only = Usage(**{name: getattr(usage, name) for name in names})
-    return US_EAST_1.of(only.times(MILLION))
+    return total(Usage(**{name: getattr(usage, name) for name in names}))
 
 
 def _months() -> Section:
-    note = (
-        "The standing part is alarms, metrics, secrets, the dashboard, and Lambda's polling of "
-        "quiet queues. Not in it: storage of tables, backups and logs, a NAT gateway, and what "
-        "else docs/cost.md names."
-    )
     rows = [
         [
-            f"{received:,} + {sent:,}",
-            _dollars(month(US_EAST_1, received, sent)),
-            _dollars(server_month(US_EAST_1)),
+            f"{messages:,} + {messages:,}",
+            *(_dollars(month(US_EAST_1, messages, batch)) for batch in BATCHES),
+            _dollars(servers_month(US_EAST_1)),
+            *(_dollars(lasting_servers_month(US_EAST_1, messages, batch)) for batch in BATCHES),
         ]
-        for received, sent in MONTHS
+        for messages in MONTHS
     ]
-    header = ["received + sent in a month", "this bundle", "two servers with wechatpy"]
-    return Section("Cost: a month", note, header, rows)
+    header = [
+        "received + sent in a month",
+        "this bundle, one a batch",
+        "ten",
+        "servers alone",
+        "servers, database and queue, one a batch",
+        "ten",
+    ]
+    return Section("Cost: a month", MONTHS_NOTE, header, rows)
 
 
 def _dollars(amount: float) -> str:
