@@ -27,7 +27,7 @@ from wechat_kf.domain.subscriptions.subscription import Subscription, Target, Ta
 BUSINESS_ID: Final = "42"
 OPENID: Final = "o9AgO5Kd5ggOC-bXrbNODIiE3bGY"
 SUBSCRIPTION_ID: Final = "sub-benchmark"
-RECIPIENTS: Final = 10
+RECIPIENTS: Final = 100
 TEXT: Final = {"type": "text", "text": "您好，L 码有货，今天下单今天发。"}
 PUSH_SECRET: Final = json.dumps({"token": TOKEN, "encoding_aes_key": AES_KEY})
 WECHAT_SAYS_YES: Final = b'{"errcode":0,"errmsg":"ok"}'
@@ -58,6 +58,7 @@ class Answers:
         }
         self._answers: dict[str, Callable[[Mapping[str, Any]], Document]] = {
             "GetItem": lambda request: {"Item": self._items[request["TableName"]]},
+            "BatchGetItem": _all_found,
             "PutItem": lambda _: {},
             "UpdateItem": self._updated,
             "Query": lambda request: {"Items": self._found(request)},
@@ -83,6 +84,11 @@ class Answers:
         if asked["S"] == ANY_MERCHANT:
             return []
         return [{**self._subscription, "business_id": asked}]
+
+
+def _all_found(request: Mapping[str, Any]) -> Document:
+    asked = {table: wanted["Keys"] for table, wanted in request["RequestItems"].items()}
+    return {"Responses": asked, "UnprocessedKeys": {}}
 
 
 def _all_taken(request: Mapping[str, Any]) -> Document:

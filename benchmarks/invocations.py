@@ -125,7 +125,13 @@ def _batch(body: str, group_id: str = "") -> dict[str, Any]:
     attributes = {"ApproximateReceiveCount": "1", "SentTimestamp": str(int(time.time() * 1000))}
     if group_id:
         attributes["MessageGroupId"] = group_id
-    record = {"messageId": "m", "receiptHandle": "r", "body": body, "attributes": attributes}
+    record = {
+        "messageId": "m",
+        "receiptHandle": "r",
+        "body": body,
+        "attributes": attributes,
+        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:OutboundQueue.fifo",
+    }
     return {"Records": [record]}
 
 

@@ -1,0 +1,136 @@
+"""Measure a reply beside a broadcast: it must not wait behind the campaign."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from benchmarks.measure import Section, percentile
+from tools.stack.clients import ApiClient, SimulatorClient, aws_client, wait_until
+from tools.stack.state import StackInfo
+
+REPLIES = 100
+RECIPIENTS = 1_000
+PAUSE_SECONDS = 0.25
+WAIT_SECONDS = 300.0
+WECHAT_MS = 150
+QUIET, BUSY = "43", "42"
+SEND_PATH = "/cgi-bin/message/custom/"
+GOAL = 1.5
+
+NOTE = (
+    f"From a reply's POST to WeChat's confirmation, {REPLIES} replies to as many buyers of one "
+    f"merchant, first alone, then while a broadcast of another merchant to {RECIPIENTS:,} buyers "
+    f"is expanded and sent. WeChat answers each call after {WECHAT_MS} ms. Everything shares two "
+    "cores here: what a reply loses to the other processes' use of the processor is in the ratio."
+)
+
+
+class Lanes:
+    """The two merchants of the measurement on one stack."""
+
+    def __init__(self, stack: StackInfo) -> None:
+        self._stack = stack
+        self._api = ApiClient.of(stack)
+        self._simulator = SimulatorClient(stack.simulator_url)
+
+    def measure(self) -> Section:
+        """Measure the replies alone and beside a broadcast."""
+        self._add_conversations(QUIET, REPLIES)
+        self._add_conversations(BUSY, RECIPIENTS)
+        with self._slow_wechat():
+            self._reply(10)  # cold starts are measured elsewhere
+            alone = self._reply(REPLIES)
+            location = self._broadcast()
+            beside = self._reply(REPLIES)
+            left = self._wait_for_broadcast(location)
+        rows = [
+            [
+                f"p{percent}",
+                f"{percentile(alone, percent):,.0f} ms",
+                f"{percentile(beside, percent):,.0f} ms",
+                *self._judge(percentile(beside, percent) / percentile(alone, percent), percent),
+            ]
+            for percent in (50, 99)
+        ]
+        rows.append(["recipients left when the last reply was sent", "", f"{left:,}", "", "", ""])
+        header = ["a reply", "alone", "beside a broadcast", "ratio", "goal", ""]
+        return Section("Replies beside a broadcast", NOTE, header, rows)
+
+    def _judge(self, ratio: float, percent: int) -> list[str]:
+        met = "met" if ratio <= GOAL else "**missed**"
+        return [f"{ratio:.2f} ×", *([f"≤ {GOAL} ×", met] if percent == 99 else ["", ""])]
+
+    def _reply(self, number: int) -> list[float]:
+        """Send replies at a steady rate; return the milliseconds of each until it was sent."""
+        started: dict[str, float] = {}
+        for buyer in range(number):
+            body = {"openid": openid(QUIET, buyer), "message": {"type": "text", "text": "在的"}}
+            posted = time.time()
+            answer = self._api.post(f"/merchants/{QUIET}/messages", body)
+            assert answer.status_code == 202, answer.text
+            started[answer.headers["Location"]] = posted
+            time.sleep(PAUSE_SECONDS)
+        return [self._settled_at(location) - posted * 1000 for location, posted in started.items()]
+
+    def _settled_at(self, location: str) -> float:
+        def read() -> str | None:
+            settled_at: str | None = self._api.get(location).json()["settled_at"]
+            return settled_at
+
+        text = wait_until(read, WAIT_SECONDS, f"outcome of {location}")
+        return datetime.fromisoformat(text).timestamp() * 1000
+
+    def _broadcast(self) -> str:
+        body = {
+            "openids": [openid(BUSY, buyer) for buyer in range(RECIPIENTS)],
+            "message": {"type": "text", "text": "今晚八点直播。"},
+        }
+        answer = self._api.post(f"/merchants/{BUSY}/broadcasts", body)
+        assert answer.status_code == 202, answer.text
+        location: str = answer.headers["Location"]
+        return location
+
+    def _wait_for_broadcast(self, location: str) -> int:
+        """Return how many recipients were left, once none is."""
+        first = self._count_left(location)
+        wait_until(lambda: self._count_left(location) == 0, WAIT_SECONDS, "end of the broadcast")
+        return first
+
+    def _count_left(self, location: str) -> int:
+        progress: dict[str, int] = self._api.get(location).json()["progress"]
+        return RECIPIENTS - sum(progress[one] for one in ("sent", "failed", "unknown"))
+
+    @contextmanager
+    def _slow_wechat(self) -> Iterator[None]:
+        fault = {"kind": f"slow:{WECHAT_MS}", "match": SEND_PATH}
+        self._simulator.call("POST", "/_sim/faults", fault)
+        try:
+            yield
+        finally:
+            self._simulator.call("DELETE", "/_sim/faults")
+
+    def _add_conversations(self, business_id: str, number: int) -> None:
+        """Write conversations as if each buyer had just sent a message."""
+        dynamodb = aws_client(self._stack, "dynamodb")
+        now = time.time_ns() // 1_000_000
+        for buyer in range(number):
+            item = {
+                "business_id": {"S": business_id},
+                "openid": {"S": openid(business_id, buyer)},
+                "messaged_at": {"N": str(now)},
+                "active_at": {"N": str(now)},
+                "expires_at": {"N": str(now // 1000 + 86_400)},
+            }
+            dynamodb.put_item(TableName=self._stack.outputs["ConversationsTableName"], Item=item)
+
+
+_RUN = uuid.uuid4().hex[:8]
+
+
+def openid(business_id: str, buyer: int) -> str:
+    """Return the OpenID of a buyer of one of the two merchants."""
+    return f"oLane{_RUN}{int(business_id):04}{buyer:011}"
