@@ -438,6 +438,10 @@ class RecordingEvents:
             raise UnavailableError("the queue does not answer")
         self.events.setdefault(event.id, event)
 
+    def put_all(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self.put(event)
+
 
 def ignore_report(*_: object) -> None:
     """A report that a test does not look at."""

@@ -14,6 +14,7 @@ from tests.fakes import (
     InMemoryMerchants,
     InMemoryMessages,
     RecordingBroadcasts,
+    RecordingEvents,
     RecordingOutbound,
     ignore_report,
 )
@@ -32,6 +33,7 @@ from wechat_kf.domain.media import MediaLibrary, StoredMedia
 from wechat_kf.domain.merchants.merchant import Merchant
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.broadcasts import Broadcasts
+from wechat_kf.domain.messages.expansion import Expander
 from wechat_kf.domain.messages.permission import SendingPermission
 from wechat_kf.domain.messages.ports import BroadcastQueue, ConversationStore, TranscriptReader
 from wechat_kf.domain.messages.windows import SendWindows
@@ -108,6 +110,15 @@ class MessagesApp:
             self.messages,
             self.clock,
             require_conversation=self.require_conversation,
+        )
+        self.expander = Expander(
+            store=self.messages,
+            queue=self.outbound,
+            outcomes=RecordingEvents(),
+            buyers=None,
+            clock=self.clock,
+            max_age_ms=15 * MINUTE,
+            app_id="wx0123456789abcdef",
         )
         self._app = create_app(
             message_routes,

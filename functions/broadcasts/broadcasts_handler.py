@@ -1,8 +1,9 @@
-"""Expands broadcasts into one message per recipient, and takes broadcasts in by event."""
+"""Accepts broadcasts that came by event or queue, and expands every accepted broadcast."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,59 +17,84 @@ from wechat_kf.adapters.aws.broadcast_queue import (
     broadcast_order,
 )
 from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
+from wechat_kf.adapters.aws.queues import OutboundSqsQueue
 from wechat_kf.api.broadcast_models import SendMessagesEvent, describe_broken_rule
 from wechat_kf.config import load_settings
-from wechat_kf.domain.clock import SECOND
-from wechat_kf.domain.messages.broadcasts import Broadcast, expand
+from wechat_kf.domain.clock import SECOND, now_ms
+from wechat_kf.domain.messages.broadcasts import Broadcast
+from wechat_kf.domain.messages.expansion import Expander
 from wechat_kf.errors import AppError
 from wechat_kf.observability import count, logger
 
+CHUNK_MS = 20_000
+"""The longest a hundred recipients may take, with throttled writes. An expansion with less time
+left continues in another invocation instead of being cut off."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class BroadcastsSettings(bootstrap.MessageSettings, bootstrap.MerchantSettings):
+class BroadcastsSettings(
+    bootstrap.EventSettings, bootstrap.AcceptanceSettings, bootstrap.ConversationSettings
+):
     """Environment of the broadcasts function."""
 
     broadcasts_queue_url: str
     broadcasts_dead_letter_queue_url: str
-    outbound_max_age_seconds: int
+    bulk_queue_url: str
+    require_conversation: bool = True
 
 
 SETTINGS = load_settings(BroadcastsSettings)
-QUEUE = VisibilityQueue(bootstrap.sqs(), SETTINGS.broadcasts_queue_url)
-DEAD_LETTERS = BroadcastDeadLetters(bootstrap.sqs(), SETTINGS.broadcasts_dead_letter_queue_url)
-ACCEPTANCE = bootstrap.acceptance(SETTINGS, SETTINGS.outbound_max_age_seconds * SECOND)
+SQS = bootstrap.sqs()
+QUEUE = VisibilityQueue(SQS, SETTINGS.broadcasts_queue_url)
+DEAD_LETTERS = BroadcastDeadLetters(SQS, SETTINGS.broadcasts_dead_letter_queue_url)
 STORE = bootstrap.broadcasts_table(SETTINGS)
 BROADCASTS = bootstrap.broadcasts(SETTINGS)
 PERMISSION = bootstrap.permission(SETTINGS)
+CONVERSATIONS = bootstrap.conversations_table(SETTINGS)
+EXPANDER = Expander(
+    store=bootstrap.messages_table(SETTINGS),
+    queue=OutboundSqsQueue(SQS, SETTINGS.bulk_queue_url),
+    outcomes=bootstrap.fan_out(SETTINGS),
+    buyers=CONVERSATIONS if SETTINGS.require_conversation else None,
+    clock=now_ms,
+    max_age_ms=SETTINGS.outbound_max_age_seconds * SECOND,
+    app_id=SETTINGS.app_id,
+)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """A batch of the broadcasts queue; reports what must come again."""
-    return process_batch(event, expand_one, queue=QUEUE)
+    """Process a batch of the broadcasts queue; report what must be repeated."""
+    return process_batch(event, partial(expand_one, context=context), queue=QUEUE)
 
 
-def expand_one(record: Record) -> None:
-    """One broadcast, safe to repeat. What can never be sent is dead-lettered with the reason."""
+def expand_one(record: Record, context: Any) -> None:
+    """Expand one broadcast. Safe to repeat; what can never be sent becomes a dead letter."""
     try:
-        broadcast = accepted(broadcast_order(record.body, record.message_id))
+        broadcast = accept(broadcast_order(record.body, record.message_id))
     except (UnreadableOrderError, ValidationError, AppError) as error:
         if isinstance(error, AppError) and error.transient:
             raise
-        reason = _reason(error)
+        reason = describe(error)
         DEAD_LETTERS.put(record.body, reason)
-        logger.warning("broadcast refused", extra={"reason": reason})
+        logger.warning("broadcast refused", reason=reason)
         count("BroadcastsRefused")
         return
-    expand(broadcast, ACCEPTANCE)
+    EXPANDER.expand(broadcast, has_time=lambda: context.get_remaining_time_in_millis() > CHUNK_MS)
     STORE.finish(broadcast.business_id, broadcast.broadcast_id)
-    facts = {"business_id": broadcast.business_id, "broadcast_id": broadcast.broadcast_id}
-    logger.info("broadcast expanded", extra={**facts, "recipients": len(broadcast.openids)})
+    logger.info(
+        "broadcast expanded",
+        business_id=broadcast.business_id,
+        broadcast_id=broadcast.broadcast_id,
+        recipients=len(broadcast.openids),
+    )
 
 
-def accepted(order: Expansion | Submission) -> Broadcast:
-    """The stored broadcast an order is about.
+def accept(order: Expansion | Submission) -> Broadcast:
+    """Return the stored broadcast of an order.
 
-    Raises pydantic's ValidationError, and AppError.
+    Raises:
+        ValidationError: the document breaks a rule of the API.
+        AppError: the broadcast may not be sent, or a table is unavailable.
     """
     if isinstance(order, Expansion):
         return BROADCASTS.get(order.business_id, order.broadcast_id)
@@ -80,8 +106,8 @@ def accepted(order: Expansion | Submission) -> Broadcast:
     return BROADCASTS.accept(request)
 
 
-def _reason(error: UnreadableOrderError | ValidationError | AppError) -> str:
-    """Short, and without what the producer wrote: it is a message attribute, and in the log."""
+def describe(error: UnreadableOrderError | ValidationError | AppError) -> str:
+    """Describe a refusal shortly, without the producer's words: it is logged and an attribute."""
     if isinstance(error, ValidationError):
         return f"invalid_request: {describe_broken_rule(error)}"
     if isinstance(error, AppError):

@@ -24,18 +24,25 @@ by the time limit, it would end as `unknown`."""
 class OutboundSettings(bootstrap.AttemptSettings, bootstrap.TokenSettings):
     """Environment of the outbound function."""
 
+    bulk_queue_url: str
+
 
 SETTINGS = load_settings(OutboundSettings)
-QUEUE = VisibilityQueue(bootstrap.sqs(), SETTINGS.outbound_queue_url)
+QUEUES = {
+    url.rpartition("/")[2]: VisibilityQueue(bootstrap.sqs(), url)
+    for url in (SETTINGS.outbound_queue_url, SETTINGS.bulk_queue_url)
+}
+"""By name: a batch comes from one of the two."""
 ATTEMPT = bootstrap.attempt(SETTINGS, WeChatSender(bootstrap.wechat_client(SETTINGS, opened=True)))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Process a batch of the outbound queue; report what must wait."""
+    """Process a batch of the outbound or the bulk queue; report what must wait."""
+    queue_name = event["Records"][0]["eventSourceARN"].rpartition(":")[2]
     return process_batch(
         event,
         send,
-        queue=QUEUE,
+        queue=QUEUES[queue_name],
         workers=WORKERS,
         has_time=lambda: context.get_remaining_time_in_millis() > ATTEMPT_MS,
     )

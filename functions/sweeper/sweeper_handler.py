@@ -20,12 +20,14 @@ class SweeperSettings(
 ):
     """Environment of the sweeper function."""
 
+    bulk_queue_url: str
+
 
 REPAIR_MS = 10_000
 """What the repair of one message may take, with every call throttled to the end."""
 
 SETTINGS = load_settings(SweeperSettings)
-SWEEPER = bootstrap.sweeper(SETTINGS)
+SWEEPER = bootstrap.sweeper(SETTINGS, SETTINGS.bulk_queue_url)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

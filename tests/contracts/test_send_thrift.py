@@ -17,7 +17,8 @@ from wechat_kf.domain.clock import MINUTE, SECOND
 from wechat_kf.domain.events import ANY_MERCHANT, Event, EventType
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.attempt import Attempt
-from wechat_kf.domain.messages.broadcasts import BroadcastRequest, Broadcasts, expand
+from wechat_kf.domain.messages.broadcasts import BroadcastRequest, Broadcasts
+from wechat_kf.domain.messages.expansion import Expander
 from wechat_kf.domain.messages.message import (
     Failure,
     NotSent,
@@ -27,6 +28,7 @@ from wechat_kf.domain.messages.message import (
     Status,
     Wait,
 )
+from wechat_kf.domain.messages.ports import KnownBuyers
 from wechat_kf.domain.messages.windows import SendWindows
 from wechat_kf.domain.subscriptions.fanout import FanOut
 from wechat_kf.domain.subscriptions.subscription import Subscription, Target, TargetType
@@ -68,8 +70,8 @@ class Office:
         self.wechat = ScriptedWeChat()
         self.store = MessagesTable(self.messages, messages, 30, self.clock)
         self.buyers = ConversationsTable(self.conversations, conversations)
-        queue = OutboundSqsQueue(self.sqs, resources.queue("OutboundQueue"))
-        self.acceptance = Acceptance(self.store, queue, self.clock, 15 * MINUTE, ignore_report)
+        self.queue = OutboundSqsQueue(self.sqs, resources.queue("OutboundQueue"))
+        self.acceptance = Acceptance(self.store, self.queue, self.clock, 15 * MINUTE, ignore_report)
         self.broadcasts = Broadcasts(
             BroadcastsTable(counting, messages, 30, self.clock), self.store, self.clock
         )
@@ -77,13 +79,26 @@ class Office:
         self.subscriptions = SubscriptionsTable(
             resources.dynamodb, resources.table("SubscriptionsTable")
         )
-        events = FanOut(
+        self.events = FanOut(
             CachedSubscriptions(self.subscriptions, self.clock),
             DeliverySqsQueue(self.sqs, resources.queue("DeliveriesQueue")),
             self.clock,
         )
         app_id = "wx0123456789abcdef"
-        self.worker = Attempt(self.store, self.wechat, events, self.clock, app_id, ignore_report)
+        self.worker = Attempt(
+            self.store, self.wechat, self.events, self.clock, app_id, ignore_report
+        )
+
+    def expander(self, buyers: KnownBuyers | None = None) -> Expander:
+        return Expander(
+            store=self.store,
+            queue=self.queue,
+            outcomes=self.events,
+            buyers=buyers,
+            clock=self.clock,
+            max_age_ms=15 * MINUTE,
+            app_id="wx0123456789abcdef",
+        )
 
     @property
     def written(self) -> int:
@@ -204,10 +219,34 @@ def test_a_worker_reads_half_a_unit_to_keep_the_order(office: Office) -> None:
     assert (office.read, office.written) == (0.5, 3)
 
 
+def test_a_broadcast_is_expanded_with_one_write_for_each_and_few_other_calls(
+    office: Office,
+) -> None:
+    """What a thousand recipients cost: a thousand writes, a hundred queue calls, ten reads."""
+    openids = tuple(f"buyer{n}" for n in range(100))
+    for openid in openids:
+        office.buyers.record_message("42", openid, 1_000)
+    broadcast = office.broadcasts.accept(BroadcastRequest("42", openids, TEXT))
+    office.reset()
+    office.calls.clear()
+    office.expander(office.buyers).expand(broadcast)
+    assert office.calls == {"put_item": 100}
+    assert office.sqs.calls == {"send_message_batch": 10}
+    assert office.conversations.read == 100
+
+
+def test_strangers_cost_no_queue_call_and_no_call_of_wechat(office: Office) -> None:
+    openids = tuple(f"stranger{n}" for n in range(20))
+    broadcast = office.broadcasts.accept(BroadcastRequest("42", openids, TEXT))
+    office.expander(office.buyers).expand(broadcast)
+    assert office.broadcasts.progress(broadcast) == {"failed": 20}
+    assert office.sqs.calls == {}
+
+
 def test_a_broadcast_costs_one_write_more_than_its_messages(office: Office) -> None:
     openids = tuple(f"buyer{n}" for n in range(10))
     broadcast = office.broadcasts.accept(BroadcastRequest("42", openids, TEXT))
-    expand(broadcast, office.acceptance)
+    office.expander().expand(broadcast)
     for recipient in office.broadcasts.recipients(broadcast, start=0, limit=10).items:
         office.worker.attempt("42", recipient.message_id)
     assert office.broadcasts.progress(broadcast) == {"sent": 10}

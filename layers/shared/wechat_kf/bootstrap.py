@@ -321,14 +321,17 @@ def send_windows(settings: AcceptanceSettings) -> SendWindows:
     return SendWindows(conversations, messages, now_ms, require_conversation=require)
 
 
-def sweeper(settings: AttemptSettings) -> Sweeper:
-    from wechat_kf.adapters.aws.queues import OutboundSqsQueue
+def sweeper(settings: AttemptSettings, bulk_queue_url: str) -> Sweeper:
+    from wechat_kf.adapters.aws.queues import OutboundLanes, OutboundSqsQueue
     from wechat_kf.adapters.wechat.outcome_log import log_outcome
     from wechat_kf.domain.messages.sweeper import Sweeper
 
     return Sweeper(
         store=messages_table(settings),
-        queue=OutboundSqsQueue(sqs(), settings.outbound_queue_url),
+        queue=OutboundLanes(
+            outbound=OutboundSqsQueue(sqs(), settings.outbound_queue_url),
+            bulk=OutboundSqsQueue(sqs(), bulk_queue_url),
+        ),
         events=fan_out(settings),
         clock=now_ms,
         app_id=settings.app_id,

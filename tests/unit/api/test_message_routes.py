@@ -11,7 +11,6 @@ from tests.messages_app import MessagesApp
 from tests.unit.api.http_events import document_of
 from wechat_kf.domain.clock import MINUTE, SECOND
 from wechat_kf.domain.merchants.merchant import Merchant, MerchantStatus
-from wechat_kf.domain.messages.broadcasts import expand
 from wechat_kf.domain.messages.message import (
     Failure,
     NotSent,
@@ -371,7 +370,7 @@ def test_progress_is_counted_from_the_messages(app: MessagesApp) -> None:
     location = answer["headers"]["Location"]
     stored = app.broadcasts.get("42", document_of(answer)["broadcast_id"])
     assert stored is not None
-    expand(stored, app.acceptance)
+    app.expander.expand(stored)
     recipients = document_of(app.call("GET", f"{location}/recipients", query="limit=3"))
     outcomes: list[Outcome] = [Sent(), CLOSED, CUT]
     for item, outcome in zip(recipients["items"], outcomes, strict=True):
@@ -394,7 +393,7 @@ def test_what_became_of_each_recipient_is_told_page_by_page(app: MessagesApp) ->
     answer = broadcast(app, ["a", "b", "c", "d", "e"])
     stored = app.broadcasts.get("42", document_of(answer)["broadcast_id"])
     assert stored is not None
-    expand(stored, app.acceptance)
+    app.expander.expand(stored)
     path = f"{answer['headers']['Location']}/recipients"
     first = document_of(app.call("GET", path, query="limit=2"))
     attempted(app, first["items"][0]["message_id"], CLOSED)
@@ -433,8 +432,8 @@ def test_expanding_twice_makes_no_second_message(app: MessagesApp) -> None:
     stored = app.broadcasts.add(
         app.broadcasts.get("42", document_of(broadcast(app, ["a", "b"]))["broadcast_id"])  # type: ignore[arg-type]
     )
-    expand(stored, app.acceptance)
-    expand(stored, app.acceptance)
+    app.expander.expand(stored)
+    app.expander.expand(stored)
     assert len(app.outbound.messages) == 2
 
 
@@ -443,9 +442,10 @@ def test_an_expansion_cut_short_is_finished_by_the_next(app: MessagesApp) -> Non
     stored = app.broadcasts.get("42", document_of(answer)["broadcast_id"])
     assert stored is not None
     app.outbound.down = True
-    expand(stored, app.acceptance)
+    with pytest.raises(Exception, match="queue"):
+        app.expander.expand(stored)
     app.outbound.down = False
-    expand(stored, app.acceptance)
+    app.expander.expand(stored)
     assert len(app.outbound.messages) == 3
     progress = document_of(app.call("GET", answer["headers"]["Location"]))["progress"]
     assert progress["accepted"] == 3
@@ -456,7 +456,7 @@ def test_a_message_of_a_broadcast_names_it(app: MessagesApp) -> None:
     broadcast_id = document_of(answer)["broadcast_id"]
     stored = app.broadcasts.get("42", broadcast_id)
     assert stored is not None
-    expand(stored, app.acceptance)
+    app.expander.expand(stored)
     (_, message_id), *_ = app.outbound.messages
     document = document_of(app.call("GET", f"{PATH}/{message_id}"))
     assert (document["broadcast_id"], document["status"]) == (broadcast_id, Status.ACCEPTED)

@@ -73,6 +73,15 @@ def test_everyone_who_wants_it_gets_it_and_nobody_else() -> None:
     assert owners == ["42", "42", ANY_MERCHANT]
 
 
+def test_many_events_of_a_merchant_go_to_each_subscriber_in_their_order() -> None:
+    setting = Setting(
+        Lister([Subscription("42", "mine", WEBHOOK), Subscription("43", "a neighbour's", WEBHOOK)])
+    )
+    events = [replace(RECEIVED, id=f"e{number}") for number in range(25)]
+    setting.fan_out.put_all(events)
+    assert list(setting.deliveries.deliveries) == [(event.id, "mine") for event in events]
+
+
 def test_an_event_that_nobody_wants_costs_no_queue_request() -> None:
     setting = Setting(
         Lister([Subscription("42", "other types", WEBHOOK, frozenset({EventType.MESSAGE_SENT}))])

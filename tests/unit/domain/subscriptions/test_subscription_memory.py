@@ -83,6 +83,21 @@ def test_a_table_that_is_down_leaves_the_old_lists_in_use_for_five_minutes(
         cached.list("42")
 
 
+def test_a_list_is_read_every_five_seconds_and_an_empty_one_each_time(clock: FakeClock) -> None:
+    store = FailingSubscriptions()
+    store.add(ACTIVE)
+    cached = CachedSubscriptions(store, clock)
+    for _ in range(3):
+        assert len(cached.list("42")) == 1
+    assert store.reads == 1
+    for _ in range(3):
+        assert list(cached.list("*")) == []
+    assert store.reads == 4
+    clock.advance(5 * SECOND)
+    cached.list("42")
+    assert store.reads == 5
+
+
 def test_a_table_that_is_down_is_asked_every_five_seconds_only(clock: FakeClock) -> None:
     store = FailingSubscriptions()
     store.add(ACTIVE)

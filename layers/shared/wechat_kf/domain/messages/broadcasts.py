@@ -10,12 +10,10 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from wechat_kf.domain.clock import Clock
-from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.message import Guarantee, OutboundMessage, request_id
 from wechat_kf.domain.messages.message_ids import new_message_id
 from wechat_kf.domain.messages.ports import BroadcastStore, OutboundStore
@@ -148,31 +146,3 @@ class Broadcasts:
         by_id = {message.message_id: message for message in found}
         for openid, message_id in ids.items():
             yield Recipient(openid, message_id, by_id.get(message_id))
-
-
-def expand(broadcast: Broadcast, acceptance: Acceptance, *, workers: int = 8) -> None:
-    """Accept one message per recipient; who has theirs already costs one refused write.
-
-    A broadcast without its text has been expanded before: nothing is left to do.
-    Raise the first failure after all were tried: expanding again does the rest.
-    """
-
-    def accept_one(openid: str) -> None:
-        acceptance.accept(
-            OutboundMessage(
-                broadcast.business_id,
-                openid,
-                broadcast.content,
-                broadcast.guarantee,
-                broadcast.broadcast_id,
-                message_id=recipient_message_id(broadcast, openid),
-                accepted_at=broadcast.accepted_at,
-            )
-        )
-
-    if not broadcast.content:
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        pending = [pool.submit(accept_one, openid) for openid in broadcast.openids]
-    for one in pending:
-        one.result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wechat_kf.domain.clock import Clock
@@ -23,13 +24,18 @@ class FanOut:
 
     def put(self, event: Event) -> None:
         """Return only when every delivery is queued. Raise `UnavailableError` when one is not."""
+        self.put_all([event])
+
+    def put_all(self, events: Sequence[Event]) -> None:
+        """Queue the deliveries of several events of one merchant. Raise `UnavailableError`."""
         now = self.clock()
         subscribers = [
-            *self.subscriptions.list(event.business_id),
+            *self.subscriptions.list(events[0].business_id),
             *self.subscriptions.list(ANY_MERCHANT),
         ]
         deliveries = [
             Delivery(subscriber.business_id, subscriber.subscription_id, event, now)
+            for event in events
             for subscriber in subscribers
             if subscriber.wants(event)
         ]
