@@ -162,6 +162,8 @@ class Storm:
         wanted = [n for n in numbers if n < self._plan.per_conversation]
         for openid in self._buyers:
             self._simulator.say(openid, str(self._business_id), "在吗")
+        for openid in self._buyers:
+            self._api.wait_for_conversation(str(self._business_id), openid)
         mischief = threading.Thread(target=self._mischief, args=(wanted[0],))
         mischief.start()
         with ThreadPoolExecutor(CALLERS) as pool:

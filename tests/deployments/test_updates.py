@@ -55,6 +55,7 @@ class Shop:
 
     def reply(self, openid: str, text: str) -> str:
         message = {"openid": openid, "message": {"type": "text", "text": text}}
+        ApiClient.of(self.info).wait_for_conversation(self.business_id, openid)
         answer = ApiClient.of(self.info).post(f"/merchants/{self.business_id}/messages", message)
         assert answer.status_code == 202, answer.text
         return str(answer.json()["message_id"])

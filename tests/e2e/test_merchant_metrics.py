@@ -45,6 +45,7 @@ def converse(
     subscription = api.post(f"/merchants/{business_id}/subscriptions", order).json()
     receiver.configure(hook, secret=subscription["secret"])
     simulator.say(openid, business_id, "在吗?")
+    api.wait_for_conversation(business_id, openid)
     answer = {"openid": openid, "message": {"type": "text", "text": "在的"}}
     api.post(f"/merchants/{business_id}/messages", answer).raise_for_status()
 

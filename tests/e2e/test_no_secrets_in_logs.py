@@ -226,6 +226,7 @@ def talk(
     # All goes well
     talk.ask(format="xml")
     talk.ask(format="json")
+    api.wait_for_conversation(talk.business_id, talk.openid)
     talk.answer(talk.new_text("merchant's answer"), "sent")
     talk.remember_token()
     # WeChat refuses the token, then the message, then leaves us without an answer

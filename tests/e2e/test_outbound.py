@@ -75,6 +75,7 @@ def shop(stack: StackInfo, api: ApiClient, simulator: SimulatorClient) -> Iterat
     api.post("/merchants/sync").raise_for_status()
     opened = Shop(stack, api, simulator, business_id, f"o-{name}")
     simulator.say(opened.buyer, business_id, "在吗")
+    api.wait_for_conversation(business_id, opened.buyer)
     yield opened
     simulator.call("DELETE", "/_sim/faults")
 
@@ -120,6 +121,7 @@ def test_a_refused_message_does_not_hold_up_the_next(shop: Shop) -> None:
 def test_busy_keeps_the_conversations_order_and_holds_up_nobody_else(shop: Shop) -> None:
     other = f"{shop.buyer}-other"
     shop.simulator.say(other, shop.business_id, "在吗")
+    shop.api.wait_for_conversation(shop.business_id, other)
     shop.fault(kind="busy", openid=shop.buyer)
     waiting = [shop.send(f"{number}") for number in range(3)]
     quick = shop.settled(shop.send("quick", other))
@@ -184,6 +186,8 @@ def greeted(shop: Shop, count: int) -> list[str]:
     buyers = [f"{shop.buyer}-{number}" for number in range(count)]
     for openid in buyers:
         shop.simulator.say(openid, shop.business_id, "在吗")
+    for openid in buyers:
+        shop.api.wait_for_conversation(shop.business_id, openid)
     return buyers
 
 
@@ -322,7 +326,8 @@ def left_by_a_crash(
 ) -> tuple[MessagesTable, dict[str, Any]]:
     """A message that was stored `age_ms` ago, and nothing more."""
     table = shop.stack.outputs["MessagesTableName"]
-    store = MessagesTable(aws_client(shop.stack, "dynamodb"), table, 30, now_ms)
+    client = aws_client(shop.stack, "dynamodb")
+    store = MessagesTable(client, table, 30, lambda: now_ms() - age_ms)
     content = {"type": "text", "text": "您好"}
     draft = OutboundMessage(shop.business_id, shop.buyer, content, **request)
     message = store.add(accept(draft, now=now_ms() - age_ms, max_age_ms=15 * MINUTE))
@@ -337,7 +342,7 @@ def test_the_sweeper_queues_what_was_accepted_and_forgotten(shop: Shop) -> None:
 
 
 def test_the_sweeper_marks_an_abandoned_attempt_as_unknown(shop: Shop) -> None:
-    store, message = left_by_a_crash(shop, age_ms=0)
+    store, message = left_by_a_crash(shop, age_ms=2 * MINUTE)
     now = now_ms()
     store.claim(shop.business_id, message["message_id"], now=now, until=now - 1)
     swept(shop)
