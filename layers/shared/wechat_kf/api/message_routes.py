@@ -143,6 +143,6 @@ def _look_up_window(find_window: Callable[[], Window]) -> Window | None:
     """Return the window, or None: a 5xx would make the caller repeat what is stored already."""
     try:
         return find_window()
-    except Exception as error:
+    except Exception as error:  # the message is accepted, whatever happens here
         logger.warning("window lookup failed", error_type=type(error).__name__)
         return None

@@ -157,7 +157,7 @@ class Acceptance:
         if message.status is Status.ACCEPTED:
             try:
                 self.queue.put(message)
-            except Exception as error:
+            except Exception as error:  # it is stored, and so it will be sent
                 self.report_not_queued(message, error)
         return message
 

@@ -80,7 +80,7 @@ class Attempt:
         if earlier is None:
             self._attempt(business_id, message_id)
         else:
-            self._attempt(business_id, earlier)
+            self._attempt(business_id, earlier, queued=False)
             raise RetryLater(SECOND)
 
     def _find_earlier(self, business_id: str, message_id: str) -> str | None:
@@ -107,10 +107,11 @@ class Attempt:
         except AppError:
             raise
         except Exception:
-            return False
+            return False  # unreadable: it stops nobody, and the sweeper reports it
         return bool(message and not message.status.settled and message.broadcast_id is None)
 
-    def _attempt(self, business_id: str, message_id: str) -> None:
+    def _attempt(self, business_id: str, message_id: str, *, queued: bool = True) -> None:
+        """Attempt one message; if it is not `queued`, nothing but the sweeper comes back to it."""
         now = self.clock()
         if now < self.brake.until(business_id):
             self._wait_for_the_limit(business_id, message_id, now)
@@ -124,13 +125,13 @@ class Attempt:
             case Claim(Claimed.HELD, message) if message:
                 raise RetryLater(max(SECOND, message.claimed_until - now))
             case Claim(Claimed.ABANDONED, message) if message:
-                self._settle(message, ABANDONED)
+                self._settle(message, ABANDONED, queued=queued)
             case Claim(Claimed.OURS, message) if message:
                 if now < message.expires_at:
-                    self._settle(message, self.sender.send(message))
+                    self._settle(message, self.sender.send(message), queued=queued)
                 else:  # not sent now: it counts no attempt
                     untried = replace(message, attempts=message.attempts - 1)
-                    self._settle(untried, too_late(untried))
+                    self._settle(untried, too_late(untried), queued=queued)
 
     def _wait_for_the_limit(self, business_id: str, message_id: str, now: int) -> None:
         """Raise `RetryLater` while every call would be refused: a read instead of two writes.
@@ -143,17 +144,19 @@ class Attempt:
             left = self.brake.until(business_id) - now
             raise RetryLater(max(SECOND, min(left, message.expires_at - now)))
 
-    def _settle(self, message: OutboundMessage, outcome: Outcome) -> None:
+    def _settle(self, message: OutboundMessage, outcome: Outcome, *, queued: bool) -> None:
         now = self.clock()
         settled = settle(message, outcome, now=now)
         try:
-            self.store.finish(settled)
+            self.store.finish(settled, published=queued)
         except ConflictError:
             # Another worker took the message over from us: it publishes.
             raise RetryLater(SECOND) from None
         self.report(settled, outcome)
         if settled.status.settled:
             self.events.put(outcome_event(settled, self.app_id))
+            if not queued:
+                self.store.mark_published(settled)
             return
         self._wait(settled, outcome, now)
 

@@ -72,6 +72,9 @@ class OutboundStore(Protocol):
         `ConflictError` when somebody else holds it meanwhile.
         """
 
+    def mark_published(self, message: OutboundMessage) -> None:
+        """Take a settled message out of `due`: its outcome is published."""
+
     def reopen(self, message: OutboundMessage) -> bool:
         """failed or unknown → accepted, with `message`'s limits and as many attempts.
 
@@ -107,9 +110,6 @@ class SweeperStore(OutboundStore, Protocol):
 
     def postpone(self, message: OutboundMessage, *, until: int) -> None:
         """Leave a waiting message out of `due` until `until`; it stays if it moved on meanwhile."""
-
-    def mark_published(self, message: OutboundMessage) -> None:
-        """Take a settled message out of `due`: its outcome is published."""
 
 
 class MessageSender(Protocol):

@@ -50,7 +50,7 @@ class Sweeper:
                 break
             try:
                 status = self._repair(business_id, message_id)
-            except Exception as error:
+            except Exception as error:  # one message never stops the pass
                 self.report_error(message_id, error)
             else:
                 repaired.update([status] if status else [])
