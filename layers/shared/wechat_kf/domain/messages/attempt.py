@@ -144,7 +144,7 @@ class Attempt:
             left = self.brake.until(business_id) - now
             raise RetryLater(max(SECOND, min(left, message.expires_at - now)))
 
-    def _settle(self, message: OutboundMessage, outcome: Outcome, *, queued: bool) -> None:
+    def _settle(self, message: OutboundMessage, outcome: Outcome, *, queued: bool = True) -> None:
         now = self.clock()
         settled = settle(message, outcome, now=now)
         try:
