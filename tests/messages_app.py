@@ -26,8 +26,8 @@ from wechat_kf.api import (
     message_routes,
     quota_routes,
 )
-from wechat_kf.api.account import Account
 from wechat_kf.api.app import create_app
+from wechat_kf.api.dependencies import Account
 from wechat_kf.domain.clock import DAY, MINUTE
 from wechat_kf.domain.media import MediaLibrary, StoredMedia
 from wechat_kf.domain.merchants.merchant import Merchant

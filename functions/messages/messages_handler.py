@@ -14,8 +14,8 @@ from wechat_kf.api import (
     message_routes,
     quota_routes,
 )
-from wechat_kf.api.account import Account
 from wechat_kf.api.app import create_app
+from wechat_kf.api.dependencies import Account
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import SECOND, now_ms
 from wechat_kf.domain.media import MediaLibrary

@@ -7,7 +7,6 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from wechat_kf.api.account import Account
 from wechat_kf.api.conversation_models import (
     ConversationPage,
     ConversationResponse,
@@ -16,7 +15,7 @@ from wechat_kf.api.conversation_models import (
     TypingRequest,
     TypingResponse,
 )
-from wechat_kf.api.dependencies import needs
+from wechat_kf.api.dependencies import Account, needs
 from wechat_kf.api.parameters import BusinessId, Cursor, OpenidInPath
 from wechat_kf.api.responses import describe_responses
 from wechat_kf.domain.messages.ports import ConversationStore, TranscriptReader

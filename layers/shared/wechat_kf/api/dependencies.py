@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aws_lambda_powertools.event_handler.depends import Depends
+
+if TYPE_CHECKING:
+    from wechat_kf.wechat.client import TypingResult
+    from wechat_kf.wechat.diagnostics import Quota
+    from wechat_kf.wechat.errors import WeChatApiError
+    from wechat_kf.wechat.media import DownloadedMedia
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +28,15 @@ class Provided:
 def needs(kind: type) -> Depends:
     """Mark a parameter of a route as provided: `Annotated[Acceptance, needs(Acceptance)]`."""
     return Depends(Provided(kind))
+
+
+class Account(Protocol):
+    """The Mini Program's account at WeChat. WeChat's refusals pass through."""
+
+    def download(self, media_id: str) -> DownloadedMedia: ...
+
+    def show_typing(self, business_id: str, openid: str, *, shown: bool) -> TypingResult:
+        """Show the buyer that somebody is typing, or stop it."""
+
+    def quotas(self) -> Iterable[tuple[str, str, Quota | WeChatApiError]]:
+        """Return each API's name, its path, and its quota or WeChat's refusal."""

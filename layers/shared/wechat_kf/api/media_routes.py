@@ -11,8 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Path
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from aws_lambda_powertools.utilities.data_classes.common import BaseProxyEvent
 
-from wechat_kf.api.account import Account
-from wechat_kf.api.dependencies import needs
+from wechat_kf.api.dependencies import Account, needs
 from wechat_kf.api.media_models import (
     MAX_DOWNLOAD_BYTES,
     MediaResponse,

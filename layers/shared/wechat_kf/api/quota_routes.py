@@ -6,8 +6,7 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from wechat_kf.api.account import Account
-from wechat_kf.api.dependencies import needs
+from wechat_kf.api.dependencies import Account, needs
 from wechat_kf.api.quota_models import ApiQuotaResponse, QuotaResponse
 from wechat_kf.api.responses import describe_responses
 
