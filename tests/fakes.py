@@ -539,9 +539,14 @@ class InMemoryMedia:
 
     def __init__(self) -> None:
         self._media: dict[str, StoredMedia] = {}
+        self.forgotten: dict[str, int] = {}
 
     def get(self, digest: str) -> StoredMedia | None:
-        return self._media.get(digest)
+        found = self._media.get(digest)
+        return found if found and found.media_id not in self.forgotten else None
 
     def put(self, digest: str, media: StoredMedia) -> None:
         self._media[digest] = media
+
+    def forget(self, media_id: str, until: int) -> None:
+        self.forgotten[media_id] = until

@@ -8,8 +8,10 @@ from typing import Any
 from wechat_kf import bootstrap
 from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
 from wechat_kf.adapters.aws.queues import outbound_from_body
+from wechat_kf.adapters.wechat.dead_media import DeadMediaSender
 from wechat_kf.adapters.wechat.sender import WeChatSender
 from wechat_kf.config import load_settings
+from wechat_kf.domain.clock import now_ms
 
 WORKERS = 5
 """Conversations sent to side by side; with OutboundConcurrency it bounds the concurrent calls."""
@@ -33,7 +35,12 @@ QUEUES = {
     for url in (SETTINGS.outbound_queue_url, SETTINGS.bulk_queue_url)
 }
 """By name: a batch comes from one of the two."""
-ATTEMPT = bootstrap.attempt(SETTINGS, WeChatSender(bootstrap.wechat_client(SETTINGS, opened=True)))
+SENDER = DeadMediaSender(
+    sender=WeChatSender(bootstrap.wechat_client(SETTINGS, opened=True)),
+    cache=bootstrap.media_table(SETTINGS, SETTINGS.app_id),
+    clock=now_ms,
+)
+ATTEMPT = bootstrap.attempt(SETTINGS, SENDER)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -304,3 +304,15 @@ def test_a_media_id_is_of_one_app(resources: Resources) -> None:
     one, other = (MediaTable(resources.dynamodb, name, app) for app in ("wx1", "wx2"))
     one.put("digest", StoredMedia("first", NOW))
     assert other.get("digest") is None
+
+
+def test_a_media_id_that_is_forgotten_is_of_no_content_any_more(media: MediaCache) -> None:
+    for digest in ("one", "two"):
+        media.put(digest, StoredMedia("dead", NOW + DAY))
+    media.put("three", StoredMedia("alive", NOW + DAY))
+    for _ in range(2):
+        media.forget("dead", until=NOW + 3 * DAY)
+    assert (media.get("one"), media.get("two")) == (None, None)
+    assert media.get("three") == StoredMedia("alive", NOW + DAY)
+    media.put("one", StoredMedia("new", NOW + DAY))
+    assert media.get("one") == StoredMedia("new", NOW + DAY)

@@ -113,12 +113,13 @@ def examine(deployment: Deployment) -> list[Finding]:
 def push_secret(deployment: Deployment) -> Iterator[Finding]:
     """Check the form of the token and EncodingAESKey, and of the previous ones in a rotation."""
     name = "push secret"
-    faults = push_secret_faults(_secret(deployment, "PushSecretArn"))
+    secret = _secret(deployment, "PushSecretArn")
+    faults = push_secret_faults(secret)
     if faults:
         advice = "store the console's token and EncodingAESKey there as JSON (README.md)"
         yield Finding(name, Verdict.FAILED, "; ".join(faults), advice)
     else:
-        yield Finding(name, Verdict.OK, "token and encoding_aes_key have the right form")
+        yield _form_is_right(name, "token and encoding_aes_key", secret)
 
 
 def push_secret_faults(secret: Mapping[str, Any] | None) -> list[str]:
@@ -135,7 +136,7 @@ def push_secret_faults(secret: Mapping[str, Any] | None) -> list[str]:
             value = secret.get(prefix + name)
             if value is None and not prefix:
                 faults.append(f"{name} is missing")
-            elif value is not None and not form.fullmatch(str(value)):
+            elif value is not None and not form.fullmatch(str(value).strip()):
                 faults.append(f"{prefix}{name} must be {wanted}")
     return faults
 
@@ -143,26 +144,33 @@ def push_secret_faults(secret: Mapping[str, Any] | None) -> list[str]:
 def app_secret(deployment: Deployment) -> Iterator[Finding]:
     """Check the form of AppID and AppSecret; the AppID must be the stack's own."""
     name = "app secret"
-    faults = app_secret_faults(
-        _secret(deployment, "AppSecretArn"), deployment.parameters.get("AppId")
-    )
+    secret = _secret(deployment, "AppSecretArn")
+    faults = app_secret_faults(secret, deployment.parameters.get("AppId"))
     if faults:
         advice = "store the Mini Program's app_id and app_secret there as JSON (README.md)"
         yield Finding(name, Verdict.FAILED, "; ".join(faults), advice)
     else:
-        yield Finding(name, Verdict.OK, "app_id and app_secret have the right form")
+        yield _form_is_right(name, "app_id and app_secret", secret)
 
 
 def app_secret_faults(secret: Mapping[str, Any] | None, app_id: str | None) -> list[str]:
     """List what is wrong with the form of the app secret; never a value."""
     if secret is None:
         return ["it is not a JSON object"]
-    faults = [f"{name} is missing" for name in ("app_id", "app_secret") if not secret.get(name)]
-    if secret.get("app_secret") and not _APP_SECRET.fullmatch(str(secret["app_secret"])):
+    found = {name: str(secret.get(name) or "").strip() for name in ("app_id", "app_secret")}
+    faults = [f"{name} is missing" for name, value in found.items() if not value]
+    if found["app_secret"] and not _APP_SECRET.fullmatch(found["app_secret"]):
         faults.append("app_secret must be 32 digits or letters a to f")
-    if secret.get("app_id") and app_id and secret["app_id"] != app_id:
+    if found["app_id"] and app_id and found["app_id"] != app_id:
         faults.append("app_id is not the stack's parameter AppId")
     return faults
+
+
+def _form_is_right(name: str, values: str, secret: Mapping[str, Any] | None) -> Finding:
+    """Return that a secret is usable, and what the functions trim when they read it."""
+    padded = [key for key, value in (secret or {}).items() if str(value) != str(value).strip()]
+    note = f"; blanks around {', '.join(padded)} are ignored" if padded else ""
+    return Finding(name, Verdict.OK, f"{values} have the right form{note}")
 
 
 def token(deployment: Deployment) -> Iterator[Finding]:
@@ -228,7 +236,7 @@ def push_url(deployment: Deployment) -> Iterator[Finding]:
         return
     echo = secrets.token_hex(8)
     try:
-        right = _ask(deployment, _verification(deployment, str(secret["token"]), echo))
+        right = _ask(deployment, _verification(deployment, str(secret["token"]).strip(), echo))
         wrong = _ask(deployment, _verification(deployment, secrets.token_hex(16), echo))
     except ConnectionError as error:
         advice = "check the host name and, in China, the ICP filing (docs/china.md)"

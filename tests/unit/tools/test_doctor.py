@@ -331,3 +331,23 @@ def test_no_secret_is_shown_even_where_it_is_at_fault(report: Callable[..., str]
     shown = "".join(report(examine(stack.deployment())) for stack in stacks)
     assert "push secret" in shown
     assert not any(text in shown for text in SECRETS)
+
+
+def test_blanks_around_a_secret_are_ignored_as_the_functions_ignore_them() -> None:
+    padded = secret(token=f" {TOKEN}\n", encoding_aes_key=f"{AES_KEY}\r\n", previous_token=TOKEN)
+    stack = FakeStack(
+        push_secret=padded, app_secret=secret(app_id=f"{APP_ID} ", app_secret=f"\t{APP_SECRET}")
+    )
+    findings = stack.examine()
+    assert {one.verdict for one in findings.values()} == {Verdict.OK}
+    assert findings["push secret"].detail.endswith(
+        "; blanks around token, encoding_aes_key are ignored"
+    )
+    assert findings["app secret"].detail.endswith("; blanks around app_id, app_secret are ignored")
+
+
+def test_blanks_inside_a_secret_are_a_fault() -> None:
+    spoiled = secret(token="push token123", encoding_aes_key=AES_KEY)
+    assert FakeStack(push_secret=spoiled).examine()["push secret"].verdict is Verdict.FAILED
+    empty = secret(app_id="  ", app_secret=APP_SECRET)
+    assert "app_id is missing" in FakeStack(app_secret=empty).examine()["app secret"].detail

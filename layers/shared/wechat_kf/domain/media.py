@@ -28,10 +28,13 @@ class MediaCache(Protocol):
     """Which contents are at WeChat already."""
 
     def get(self, digest: str) -> StoredMedia | None:
-        """Return what was last stored under a content's digest."""
+        """Return what was last stored under a content's digest, if it was not forgotten."""
 
     def put(self, digest: str, media: StoredMedia) -> None:
         """Remember it until it expires; the last one counts."""
+
+    def forget(self, media_id: str, until: int) -> None:
+        """Return this media id for no content any more, until it would have expired."""
 
 
 class MediaUploader(Protocol):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
-from wechat_kf.adapters.aws.dynamo import Table
+from wechat_kf.adapters.aws.dynamo import ConditionFailedError, Table
 from wechat_kf.domain.media import StoredMedia
+
+_FORGOTTEN: Final = "forgotten#"
+"""Before a media id; a content's digest is hexadecimal."""
 
 
 class MediaTable:
@@ -16,12 +20,12 @@ class MediaTable:
         self._app_id = app_id
 
     def get(self, digest: str) -> StoredMedia | None:
-        """Return what was last stored under a content's digest."""
         row = self._table.get(self._key(digest))
-        return StoredMedia(row["media_id"], row["media_expires_at"]) if row else None
+        if row is None or self._table.get(self._key(_FORGOTTEN + row["media_id"])):
+            return None
+        return StoredMedia(row["media_id"], row["media_expires_at"])
 
     def put(self, digest: str, media: StoredMedia) -> None:
-        """Remember it until it expires; the last one counts."""
         self._table.put(
             {
                 **self._key(digest),
@@ -30,6 +34,15 @@ class MediaTable:
                 "x": media.expires_at // 1000,
             }
         )
+
+    def forget(self, media_id: str, until: int) -> None:
+        with suppress(ConditionFailedError):  # it is forgotten already
+            self._table.update(
+                self._key(_FORGOTTEN + media_id),
+                "SET #x = :x",
+                {":x": until // 1000},
+                condition="attribute_not_exists(#x)",
+            )
 
     def _key(self, digest: str) -> dict[str, str]:
         return {"c": f"media#{self._app_id}#{digest}", "s": "-"}  # no business id is `media`
