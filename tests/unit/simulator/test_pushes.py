@@ -66,10 +66,11 @@ def test_the_bundles_own_receiver_opens_every_push(
 ) -> None:
     keys = PushKeys(DEFAULT.token, DEFAULT.encoding_aes_key)
     opener = PushOpener(app_id=DEFAULT.app_id, mode=PushMode(mode), keys=[keys])
-    outcome = shop.buyer("text", business_id="1", content="<在吗> & 😊", mode=mode, format=form)
+    typed = "<在吗> & 😊 ]]></Content><BusinessId>2</BusinessId><Content><![CDATA[\x08"
+    outcome = shop.buyer("text", business_id="1", content=typed, mode=mode, format=form)
     push = opener.open(receiver.requests[0]["body"], receiver.requests[0]["query"])
     assert (push.message_id, push.business_id) == (outcome["msg_id"], "1")
-    assert push.content["content"] == "<在吗> & 😊"
+    assert push.content["content"] == typed.replace("\x08", "\ufffd")
 
 
 @pytest.mark.parametrize("form", ["xml", "json"])
@@ -95,12 +96,31 @@ def test_a_plain_push_is_only_signed(shop: Simulator, receiver: Receiver) -> Non
 
 
 def test_xml_has_texts_in_cdata_and_numbers_bare(shop: Simulator, receiver: Receiver) -> None:
-    outcome = shop.buyer("text", business_id="1", content="a]]>b", mode="plain", format="xml")
+    outcome = shop.buyer("text", business_id="1", content="a<b>", mode="plain", format="xml")
     body = receiver.requests[0]["body"].decode()
     assert "<MsgType><![CDATA[text]]></MsgType>" in body
     assert f"<MsgId>{outcome['msg_id']}</MsgId>" in body
     assert "<BusinessId>1</BusinessId>" in body
-    assert fields(body.encode())["Content"] == "a]]>b"
+    assert fields(body.encode())["Content"] == "a<b>"
+
+
+@pytest.mark.parametrize("mode", ["plain", "compatible"])
+def test_texts_are_written_into_xml_as_they_are(
+    shop: Simulator, receiver: Receiver, mode: str
+) -> None:
+    typed = "a]]></Content><MsgId>1</MsgId>\x08\ufffe"
+    shop.buyer("text", business_id="1", content=typed, mode=mode, format="xml")
+    assert f"<Content><![CDATA[{typed}]]></Content>".encode() in receiver.requests[0]["body"]
+
+
+def test_json_escapes_no_control_character_but_line_breaks(
+    shop: Simulator, receiver: Receiver
+) -> None:
+    typed = 'a\x08"b"\\\n'
+    shop.buyer("text", business_id="1", content=typed, mode="plain", format="json")
+    body = receiver.requests[0]["body"]
+    assert b'"Content":"a\x08\\"b\\"\\\\\\n"' in body
+    assert json.loads(body, strict=False)["Content"] == typed
 
 
 def test_json_has_numbers_and_raw_utf8(shop: Simulator, receiver: Receiver) -> None:

@@ -1,9 +1,12 @@
 """Every valid push is opened: three modes, two formats, all types, both kinds of conversation."""
 
 import json
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from wechatpy.crypto import WeChatCrypto
 
 from tests.pushes import KNOWN, MESSAGES, Console, Request
@@ -339,6 +342,20 @@ def test_repeated_elements_of_unknown_types_become_a_list() -> None:
     assert push.content["fields"]["A"] == ["1", {"B": "2"}, ""]
 
 
+@pytest.mark.parametrize(
+    ("written", "kind"), [("Event", "event"), ("TEXT", "text"), ("New", "New")]
+)
+def test_the_case_of_a_known_type_does_not_matter(written: str, kind: str) -> None:
+    assert opened({**MESSAGES["user_enter_tempsession"], "MsgType": written}).kind == kind
+
+
+def test_an_event_in_capitals_is_an_event() -> None:
+    push = opened({**MESSAGES["user_enter_tempsession"], "MsgType": "Event"})
+    assert push == opened(MESSAGES["user_enter_tempsession"])
+    with pytest.raises(ValueError, match="events"):
+        transfer_reply(push, nonce="nonce", now=NOW)
+
+
 def test_an_event_without_a_name_is_kept() -> None:
     push = opened({**MESSAGES["debug_demo"], "Event": ""})
     assert (push.kind, push.event, push.known) == ("event", None, False)
@@ -379,6 +396,87 @@ def test_other_messages_have_other_keys(changed: dict[str, Any]) -> None:
 )
 def test_other_events_have_other_keys(changed: dict[str, Any]) -> None:
     assert key_of("user_enter_tempsession", **changed) != key_of("user_enter_tempsession")
+
+
+MEDIA_CHECK: dict[str, Any] = {
+    **MESSAGES["debug_demo"],
+    "Event": "wxa_media_check",
+    "isrisky": 0,
+    "extra_info_json": "",
+    "trace_id": "967e945cd8a3e458f3c74dcb886068e9",
+    "detail": {"strategy": "content_model", "errcode": 0},
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"trace_id": "other"},
+        {"isrisky": 1},
+        {"extra_info_json": "{}"},
+        {"detail": {"strategy": "content_model", "errcode": 1}},
+        {"detail": {"strategy": "content_model"}},
+        {"new": "1"},
+        {"MsgType": "other"},
+        {"MsgID": 7},
+    ],
+)
+def test_events_of_one_second_that_differ_in_any_field_have_other_keys(
+    mode: str,
+    format: str,  # noqa: A002
+    changed: dict[str, Any],
+) -> None:
+    key = opened(MEDIA_CHECK, mode, format).deduplication_key
+    assert opened({**MEDIA_CHECK, **changed}, mode, format).deduplication_key != key
+
+
+def test_two_events_about_one_message_have_other_keys() -> None:
+    about = {**MEDIA_CHECK, "MsgID": 200163836}
+    keys = {opened({**about, "Status": status}).deduplication_key for status in ("sent", "read")}
+    assert len(keys) == 2
+
+
+def test_fields_that_run_into_each_other_have_other_keys() -> None:
+    changes = [
+        {"Event": "a|1"},
+        {"Event": "a", "BusinessId": 1},
+        {"a": "b", "c": ""},
+        {"a": "", "b": "c"},
+    ]
+    keys = {opened({**MEDIA_CHECK, **changed}).deduplication_key for changed in changes}
+    assert len(keys) == len(changes)
+
+
+LEAVES = st.text(max_size=4) | st.integers() | st.sampled_from(["a\r\nb", "", "0", "\x08"])
+BODIES = st.dictionaries(
+    st.sampled_from("ABCDE"),
+    LEAVES | st.dictionaries(st.sampled_from("XYZ"), LEAVES, min_size=1, max_size=3),
+    max_size=4,
+)
+
+
+@settings(max_examples=500)
+@given(BODIES, BODIES, st.sampled_from(MODES), st.integers(0, 600))
+def test_a_repeat_has_the_same_key_and_another_event_has_not(
+    one: dict[str, Any], other: dict[str, Any], mode: str, later: int
+) -> None:
+    def key(fields: dict[str, Any], format: str, nonce: str = "1") -> str:  # noqa: A002
+        console = console_of(mode, format)
+        request = console.push({**MEDIA_CHECK, **fields}, timestamp=str(NOW - later), nonce=nonce)
+        return console.opener().open(*request).deduplication_key
+
+    first = key(one, "json")
+    assert key(one, "json", nonce="2") == key(one, "xml", nonce="3") == first
+    assert (key(other, "json") == first) is (_as_text(one) == _as_text(other))
+
+
+def _as_text(fields: object) -> object:
+    if isinstance(fields, dict):
+        return {name: _as_text(value) for name, value in fields.items()}
+    text = re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "\ufffd", str(fields))
+    return re.sub("\r\n?", "\n", text)
 
 
 def test_the_main_account_has_one_key_however_it_is_written() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -71,14 +72,32 @@ class Push:
 
     @property
     def deduplication_key(self) -> str:
-        """The same 64 hex characters for every repeat of this push.
+        """The same 64 hex characters for every repeat of this push, and for no other push.
 
-        A MsgId alone is not unique over customers, and events have none.
+        A MsgId names a message of one customer. Events have none, and two of one second may differ
+        in any field: system accounts report many users, media checks differ in `trace_id` alone.
         """
         what = self.message_id
-        if what is None:
-            what = f"{self.created_at}|{self.event or ''}|{self.business_id}"
+        if what is None or self.kind == EVENT:
+            names = (self.created_at, self.kind, self.event, self.business_id, self.message_id)
+            what = json.dumps([*names, _canonical(self.content)], sort_keys=True)
         return hashlib.sha256(f"{self.account}|{self.openid}|{what}".encode()).hexdigest()
+
+
+def _canonical(value: object) -> object:
+    """Return the one form of what XML and JSON write differently.
+
+    All scalars are texts, line ends are line feeds, one element is a list of one, nothing is "".
+    """
+    if isinstance(value, Mapping) and value:
+        return {name: _canonical(item) for name, item in value.items()}
+    if isinstance(value, list) and value:
+        return _canonical(value[0]) if len(value) == 1 else [_canonical(item) for item in value]
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float):
+        return str(value).replace("\r\n", "\n").replace("\r", "\n")
+    return ""
 
 
 def read_push(fields: dict[str, Any], format: BodyFormat, seal: Seal | None) -> Push:  # noqa: A002
@@ -135,13 +154,19 @@ def _match(pattern: re.Pattern[str], value: object) -> str:
 
 
 def _kind(value: object) -> str:
-    if isinstance(value, str) and 0 < len(kind := value.strip()) <= MAX_KIND_LENGTH:
-        return kind
+    # Some of WeChat's pages spell it "Event".
+    kind = _name(value)
+    return lower if (lower := kind.lower()) == EVENT or lower in _CONTENT_NAMES else kind
+
+
+def _name(value: object) -> str:
+    if isinstance(value, str) and 0 < len(name := value.strip()) <= MAX_KIND_LENGTH:
+        return name
     raise BodyError("MsgType or Event missing or too long")
 
 
 def _event(value: object) -> str | None:
-    return None if value is None or value == "" else _kind(value)
+    return None if value is None or value == "" else _name(value)
 
 
 def _created_at(value: object) -> int:
