@@ -439,7 +439,7 @@ def test_two_events_about_one_message_have_other_keys() -> None:
 
 
 def test_fields_that_run_into_each_other_have_other_keys() -> None:
-    changes = [
+    changes: list[dict[str, Any]] = [
         {"Event": "a|1"},
         {"Event": "a", "BusinessId": 1},
         {"a": "b", "c": ""},

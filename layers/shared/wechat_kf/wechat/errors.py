@@ -92,21 +92,28 @@ class TransportError(WeChatError):
         self.retry = Retry.BACKOFF if harmless else Retry.NEVER
 
 
+_NEVER_REACHED = frozenset({404, 405, 413, 414, 429, 431})
+"""HTTP statuses of whoever turned a call away before the API saw it (docs/wechat-api.md, 2)."""
+
+
 class MalformedReplyError(WeChatError):
     """An answer that is not WeChat's: an HTTP status other than 200, or no JSON object.
 
-    The call may have been carried out, hence `sent` is always `"perhaps"`.
+    The call may have been carried out, unless the status says that it never reached the API: see
+    `sent`, as for `TransportError`.
     """
 
     code = "malformed_reply"
-    sent: WasSent = "perhaps"
 
     def __init__(self, operation: Operation, reason: str, *, http_status: int) -> None:
         super().__init__(f"{operation.name}: unusable answer ({reason}), HTTP {http_status}")
         self.operation = operation.name
         self.reason = reason
         self.http_status = http_status
+        self.sent: WasSent = "never" if http_status in _NEVER_REACHED else "perhaps"
         self.retry = Retry.BACKOFF if operation.repeatable else Retry.NEVER
+        if http_status == 429:
+            self.retry = Retry.NEXT_MINUTE
 
 
 class WeChatApiError(WeChatError):

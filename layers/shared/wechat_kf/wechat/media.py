@@ -72,7 +72,8 @@ def read_download(reply: HttpReply) -> DownloadedMedia:
     """Return the file; raise what an error says: both come with HTTP 200 and any content type."""
     operation = operations.DOWNLOAD
     replies.require_ok_status(reply, operation)
-    document = replies.read_object(reply.body) if reply.body.lstrip()[:1] == b"{" else None
+    looks_like_json = reply.body.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+    document = replies.read_object(reply.body) if looks_like_json else None
     if document is not None:
         replies.raise_for_errcode(document, operation)
     if document is not None or not reply.body:

@@ -37,23 +37,33 @@ def require_ok_status(reply: HttpReply, operation: Operation) -> None:
 def read_object(body: bytes) -> dict[str, Any] | None:
     """Parse a body whatever its content type says; `None` if it is no JSON object.
 
-    Bytes that are not UTF-8 are replaced: a mangled `errmsg` must not turn a clear refusal
-    into an unknown outcome.
+    Lenient about what surrounds the fields, because a mangled `errmsg` or nickname must spoil
+    nothing else: a byte order mark, bytes that are not UTF-8, raw control characters in texts.
     """
     try:
-        document = json.loads(body.decode("utf-8", errors="replace"))
+        document = json.loads(body.decode("utf-8-sig", errors="replace"), strict=False)
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
 
 
 def raise_for_errcode(document: Mapping[str, Any], operation: Operation) -> None:
+    """Raise what the `errcode` says, if it says so clearly, and else `MalformedReplyError`.
+
+    A refusal is clear in any notation. A success is only clear as WeChat writes it: a proxy that
+    answers `{}`, or a false `errcode`, has not delivered anything.
+    """
+    given = document.get("errcode", None if operation.confirmed else 0)
     try:
-        errcode = int(document.get("errcode", 0))
+        errcode = int(given)
     except (TypeError, ValueError, OverflowError):
         raise malformed(operation, "errcode") from None
+    if isinstance(given, bool) or (isinstance(given, float) and given != errcode):
+        raise malformed(operation, "errcode")
     if errcode != 0:
         raise api_error(errcode, str(document.get("errmsg", "")), operation)
+    if operation.confirmed and not isinstance(given, int):
+        raise malformed(operation, "errcode")
 
 
 def require_text(document: Mapping[str, Any], name: str, operation: Operation) -> str:

@@ -26,7 +26,7 @@ def new_session() -> requests.Session:
     session = requests.Session()
     session.trust_env = False
     session.headers.update(
-        # A compressed reply gains nothing here and could swell past any limit when unpacked.
+        # A compressed reply gains nothing here; one that comes all the same is read within bounds.
         {"Accept-Encoding": "identity", "User-Agent": "wechat-kf"}
     )
     adapter = _Adapter(max_retries=0)

@@ -161,7 +161,8 @@ class Transport:
         deadline = self._clock() + self._timeouts.reply
         content = bytearray()
         # read1 returns what one receive brought: a server that trickles cannot outlast us.
-        while chunk := response.raw.read1(_CHUNK_BYTES):
+        # Not asked for, a proxy may compress all the same.
+        while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
             content += chunk
             if len(content) > MAX_REPLY_BYTES:
                 raise MalformedReplyError(operation, "too large", http_status=response.status_code)

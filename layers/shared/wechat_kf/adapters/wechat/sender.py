@@ -24,9 +24,6 @@ from wechat_kf.wechat.errors import (
 
 _UNDOCUMENTED = 4  # seen once, during an incident: the message may or may not have been sent
 
-_NEVER_CARRIED_OUT = frozenset({404, 405, 413, 429})
-"""HTTP statuses of gateways that did not pass the call on (docs/wechat-api.md, section 2)."""
-
 _WAITS = {
     Retry.BACKOFF: Wait.RISKY,  # busy: "the duplicate risk is low, yet not none"
     Retry.AFTER_TOKEN: Wait.TOKEN,
@@ -66,8 +63,8 @@ def _outcome(error: WeChatError) -> Outcome:
             return NotSent(failure, _WAITS.get(error.retry))
         case TransportError(sent="never"):
             return NotSent(Failure(error.code, str(error)), Wait.SHORT)
-        case MalformedReplyError(http_status=status) if status in _NEVER_CARRIED_OUT:
-            return NotSent(Failure(error.code, str(error)))
+        case MalformedReplyError(sent="never"):
+            return NotSent(Failure(error.code, str(error)), _WAITS.get(error.retry))
         case TransportError() | MalformedReplyError():
             return Unknown(Failure(error.code, str(error)))
         case _:
