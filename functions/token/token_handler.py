@@ -34,9 +34,10 @@ SETTINGS = load_settings(TokenSettings)
 WECHAT_SETTINGS = load_settings(WeChatSettings)
 SECRETS_MANAGER = secrets_manager_client()
 ISSUER = StableTokenIssuer(
-    create_transport(WECHAT_SETTINGS),
-    lambda: read_secret(SECRETS_MANAGER, SETTINGS.app_secret_arn),
-    now_ms,
+    app_id=SETTINGS.app_id,
+    transport=create_transport(WECHAT_SETTINGS),
+    secret=lambda: read_secret(SECRETS_MANAGER, SETTINGS.app_secret_arn),
+    clock=now_ms,
 )
 KEEPER = TokenKeeper(
     store=TokensTable(dynamodb_client(), SETTINGS.tokens_table, SETTINGS.app_id),

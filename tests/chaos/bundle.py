@@ -245,7 +245,7 @@ class Bundle:
         secret = {"app_id": settings.app_id, "app_secret": settings.app_secret}
         keeper = TokenKeeper(
             store=self._tokens,
-            issuer=StableTokenIssuer(transport, lambda: secret, self._clock),
+            issuer=StableTokenIssuer(settings.app_id, transport, lambda: secret, self._clock),
             clock=self._clock,
             owner="token",
             pause=lambda seconds: self._clock.advance(round(seconds * SECOND)),

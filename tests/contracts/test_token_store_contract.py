@@ -125,6 +125,9 @@ def test_a_keeper_that_fails_leaves_the_lease_to_the_next(store: TokenStore) -> 
         def issue(self, *, force: bool) -> AccessToken:
             raise OSError("no route")
 
+        def accepts(self, token: AccessToken) -> bool:
+            raise OSError("no route")
+
     keeper = TokenKeeper(store, FailingIssuer(), FakeClock(), owner="a")
     with pytest.raises(OSError, match="no route"):
         keeper.refresh()

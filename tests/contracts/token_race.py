@@ -38,6 +38,9 @@ class SlowIssuer:
         time.sleep(0.3)
         return AccessToken(f"token-of-{os.getpid()}", requested_at, requested_at + 2 * HOUR)
 
+    def accepts(self, token: AccessToken) -> bool:
+        raise AssertionError("no token was refused")
+
 
 def run(race: Race, start: Any, results: Any) -> None:
     """Wait for the others, then get a token as a worker does."""

@@ -77,6 +77,8 @@ class Issuer:
     value: str = "token-1"
     calls: list[bool] = field(default_factory=list)
     forcing_fails: bool = False
+    dead: set[str] = field(default_factory=lambda: {"dead"})
+    probed: int = 0
 
     def issue(self, *, force: bool) -> AccessToken:
         self.calls.append(force)
@@ -85,6 +87,10 @@ class Issuer:
         if force:
             self.value = f"forced-{len(self.calls)}"
         return AccessToken(self.value, self.clock.now, self.clock.now + 2 * HOUR)
+
+    def accepts(self, token: AccessToken) -> bool:
+        self.probed += 1
+        return token.value not in self.dead
 
 
 def keeper(row: Row, issuer: Issuer, clock: Time, owner: str = "me") -> TokenKeeper:
@@ -191,13 +197,13 @@ def test_waiting_has_an_end() -> None:
 
 
 def test_a_failing_issuer_frees_the_lease() -> None:
-    class Broken:
+    class Broken(Issuer):
         def issue(self, *, force: bool) -> AccessToken:
             raise UnavailableError("down")
 
     clock, row = Time(), Row()
     with pytest.raises(UnavailableError):
-        TokenKeeper(row, Broken(), clock, "me").refresh()
+        keeper(row, Broken(clock), clock).refresh()
     assert row.lease is None
 
 
@@ -265,11 +271,76 @@ def test_a_refused_token_that_is_still_in_the_row_is_reported_by_fingerprint() -
     assert refresher.asked == [fingerprint("dead")]
 
 
-def test_no_other_token_is_said_clearly() -> None:
+def test_the_same_token_again_means_that_it_is_not_at_fault() -> None:
+    clock = Time()
+    row = Row(AccessToken("good", NOW, NOW + HOUR))
+    assert TokenProvider(row, Refresher(row, clock, "good"), clock).refused("good") == "good"
+
+
+@pytest.mark.parametrize("left", [AccessToken("old", NOW - HOUR, NOW), None])
+def test_no_usable_token_is_said_clearly(left: AccessToken | None) -> None:
+    class Idle(Refresher):
+        def refresh(self, refused: str | None) -> None:
+            self.row.token = left
+
     clock = Time()
     row = Row(AccessToken("dead", NOW, NOW + HOUR))
     with pytest.raises(UnavailableError):
-        TokenProvider(row, Refresher(row, clock, "dead"), clock).refused("dead")
+        TokenProvider(row, Idle(row, clock), clock).refused("dead")
+
+
+def test_a_message_that_is_always_refused_costs_no_token() -> None:
+    # Given a token that WeChat takes for everything but this message
+    clock = Time()
+    row = Row(AccessToken("token-1", NOW - HOUR, NOW + HOUR))
+    issuer = Issuer(clock)
+    provider = TokenProvider(row, keeper(row, issuer, clock), clock)
+
+    # When it is refused again and again
+    for _ in range(30):
+        assert provider.refused("token-1") == "token-1"
+        clock.now += MINUTE
+
+    # Then no good token was killed, and a dead one can still be replaced
+    assert issuer.calls.count(True) == 0
+    assert row.forced == ForcedRefreshes()
+    issuer.dead.add("token-1")
+    assert provider.refused("token-1").startswith("forced-")
+    assert row.lease is None
+
+
+def test_a_token_that_was_replaced_meanwhile_is_not_tried_out() -> None:
+    clock = Time()
+    row = Row(AccessToken("old", NOW - HOUR, NOW + HOUR))
+    issuer = Issuer(clock, value="new")
+    keeper(row, issuer, clock).refresh(fingerprint("old"))
+    assert (issuer.calls, issuer.probed) == ([False], 0)
+
+
+def test_what_cannot_be_tried_out_is_not_forced() -> None:
+    class Busy(Issuer):
+        def accepts(self, token: AccessToken) -> bool:
+            raise UnavailableError("busy")
+
+    clock = Time()
+    row = Row(AccessToken("dead", NOW - HOUR, NOW + HOUR))
+    issuer = Busy(clock, value="dead")
+    with pytest.raises(UnavailableError):
+        keeper(row, issuer, clock).refresh(fingerprint("dead"))
+    assert issuer.calls == [False]
+    assert row.lease is None
+
+
+def test_a_token_that_could_not_be_written_is_not_reported_as_refreshed() -> None:
+    class TakenOver(Issuer):
+        def issue(self, *, force: bool) -> AccessToken:
+            row.lease = ("other", NOW + HOUR)
+            return super().issue(force=force)
+
+    clock, row = Time(), Row()
+    with pytest.raises(UnavailableError):
+        keeper(row, TakenOver(clock), clock).refresh()
+    assert row.token is None
 
 
 def test_no_repr_shows_a_token() -> None:

@@ -122,10 +122,11 @@ def test_the_same_token_again_is_not_tried(wechat: LoopbackWeChat, transport: Tr
     tokens = FixedTokens("ONLY")
     wechat.answer(SEND, *[error_reply(42001)] * 5)
 
-    with pytest.raises(TokenRefusedError):
+    with pytest.raises(TokenRefusedError) as caught:
         WeChatClient(transport, tokens=tokens, app_id="wx1").send("oOPENID", Text("x"))
 
     assert used_tokens(wechat) == ["ONLY"]
+    assert caught.value.retry is Retry.NEVER
 
 
 @pytest.mark.parametrize("errcode", [-1, 45009, 45011, 45015, 48001, 99999])

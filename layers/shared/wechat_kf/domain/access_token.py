@@ -28,7 +28,7 @@ MARGIN_MS = 30 * SECOND
 
 LEASE_MS = 15 * SECOND
 FORCED_PAUSE_MS = 30 * SECOND
-FORCED_PER_DAY = 5  # WeChat allows 20; ours is only for a token that is dead yet handed out again
+FORCED_PER_DAY = 5  # WeChat allows 20; only for a token that is dead yet handed out again
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,9 @@ class TokenIssuer(Protocol):
 
     def issue(self, *, force: bool) -> AccessToken: ...
 
+    def accepts(self, token: AccessToken) -> bool:
+        """Return whether WeChat takes the token for a harmless call."""
+
 
 class TokenRefresher(Protocol):
     """The one who may call the issuer, as workers see it."""
@@ -104,7 +107,7 @@ class TokenRefresher(Protocol):
     def refresh(self, refused: str | None) -> None:
         """Make sure the row holds a usable token other than the one of fingerprint `refused`.
 
-        Raises UnavailableError.
+        It is the same one when WeChat takes it for other calls. Raises `UnavailableError`.
         """
 
 
@@ -130,7 +133,8 @@ class TokenProvider:
     def refused(self, token: str) -> str:
         """Return the table's newer token or a new one, because WeChat has refused `token`.
 
-        Raises `UnavailableError` when there is no other.
+        Return the same one when WeChat takes it for other calls: the call is at fault, not the
+        token. Raises `UnavailableError` when there is no usable one.
         """
         return self._memory.put(_ONE, self._read_usable(other_than=token)).value
 
@@ -143,7 +147,7 @@ class TokenProvider:
     def _ask(self, refused: str | None) -> AccessToken:
         self._refresher.refresh(refused)
         row = self._reader.read()
-        if row is None or row.fingerprint == refused:
+        if row is None or not row.usable(self._clock()):
             raise UnavailableError("no access token can be had now")
         return row
 
@@ -192,14 +196,19 @@ class TokenKeeper:
             if self._good(refused, margin):  # it came between our look and our lease
                 return
             token = self._issue(refused, forced)
+            if token.fingerprint == refused:  # good for other calls: the refused one is at fault
+                return
             written = self.store.write(token, self.owner)
+            if not written and not self._good(refused, margin):
+                raise UnavailableError("another worker is refreshing the token")
         finally:
             if not written:
                 self.store.drop_lease(self.owner)
 
     def _issue(self, refused: str | None, forced: ForcedRefreshes) -> AccessToken:
         token = self.issuer.issue(force=False)
-        if token.fingerprint != refused:
+        # One message that WeChat always refuses must not cost a token that works for all others.
+        if token.fingerprint != refused or self.issuer.accepts(token):
             return token
         now = self.clock()
         if not forced.allowed(now):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from wechat_kf.wechat import replies
-from wechat_kf.wechat.errors import TokenRefusedError
+from wechat_kf.wechat.errors import Retry, TokenRefusedError
 from wechat_kf.wechat.tokens import TokenSource
 from wechat_kf.wechat.transport import Call, HttpReply, Transport
 
@@ -17,6 +17,7 @@ class Caller:
     """Adds the access token to a call, and replaces a refused one once.
 
     A refused token means that the call had no effect, so the second try is safe for a send too.
+    When there is nothing wrong with the token, there is with the call: the refusal is final.
     """
 
     def __init__(self, transport: Transport, tokens: TokenSource) -> None:
@@ -36,5 +37,6 @@ class Caller:
             refusal = error
         replacement = self._tokens.refused(token)
         if replacement == token:
+            refusal.retry = Retry.NEVER
             raise refusal
         return reader(self._transport.send(call.with_token(replacement)))

@@ -23,8 +23,8 @@ class TokenSource(Protocol):
     def refused(self, token: str) -> str:
         """Return a replacement for `token`, which WeChat has refused.
 
-        Called at most once per call of the client. Returning the same token means that there is
-        no other: the client then reports the refusal.
+        Called at most once per call of the client. Returning the same token means that it is good
+        for other calls, or that there is no other: the client then reports the refusal as final.
         """
         ...
 

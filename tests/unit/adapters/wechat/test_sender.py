@@ -20,6 +20,7 @@ from wechat_kf.wechat.codes import ERRCODES
 from wechat_kf.wechat.errors import (
     InvalidInputError,
     MalformedReplyError,
+    Retry,
     TransportError,
     api_error,
 )
@@ -130,3 +131,25 @@ def test_what_the_client_refuses_fails_for_good() -> None:
 def test_no_failure_repeats_what_was_written() -> None:
     outcome = outcome_of(api_error(45002, "content size out of limit: 您好", OPERATION))
     assert "您好" not in str(outcome)
+
+
+@pytest.mark.parametrize("status", [404, 405, 413])
+def test_what_was_turned_away_before_the_api_fails_for_good(status: int) -> None:
+    outcome = outcome_of(MalformedReplyError(OPERATION, "not WeChat's", http_status=status))
+    assert isinstance(outcome, NotSent)
+    assert outcome.wait is None
+
+
+def test_a_proxy_that_slows_us_down_is_waited_for() -> None:
+    outcome = outcome_of(MalformedReplyError(OPERATION, "not WeChat's", http_status=429))
+    assert isinstance(outcome, NotSent)
+    assert outcome.wait is Wait.NEXT_MINUTE
+
+
+def test_a_token_refused_for_this_message_alone_ends_it() -> None:
+    refusal = api_error(40001, "invalid credential rid: 6114dedc-7e90330d-3fb31e22", OPERATION)
+    refusal.retry = Retry.NEVER
+    outcome = outcome_of(refusal)
+    assert isinstance(outcome, NotSent)
+    assert outcome.wait is None
+    assert (outcome.failure.errcode, outcome.failure.rid) == (40001, "6114dedc-7e90330d-3fb31e22")

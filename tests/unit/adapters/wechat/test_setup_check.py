@@ -36,6 +36,9 @@ class FakeWeChat:
             raise self.secret_fault
         return AccessToken("issued-token")
 
+    def accepts(self, token: AccessToken) -> bool:
+        raise AssertionError("nobody asks")
+
     def checker_for(self, tokens: TokenSource) -> FakeWeChat:
         self.tokens = tokens
         return self

@@ -62,7 +62,10 @@ class SecretCache:
 
 
 def read_secret(client: Any, arn: str) -> dict[str, str]:
-    """The members of a JSON secret, as of now. Raises `UnavailableError`."""
+    """Return the members of a JSON secret, as of now, without blanks around the values.
+
+    Raises `UnavailableError`.
+    """
     with as_unavailable("Secrets Manager"):
         answer = client.get_secret_value(SecretId=arn)
     try:
@@ -71,4 +74,4 @@ def read_secret(client: Any, arn: str) -> dict[str, str]:
         document = None
     if not isinstance(document, dict):
         raise UnavailableError("the secret is not a JSON object")
-    return {str(name): str(value) for name, value in document.items()}
+    return {str(name): str(value).strip() for name, value in document.items()}

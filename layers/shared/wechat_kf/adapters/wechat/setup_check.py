@@ -6,9 +6,9 @@ Runs in the token function, the one place that knows the AppSecret: no caller ne
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from wechat_kf.adapters.wechat.token_issuer import SingleToken
 from wechat_kf.domain.access_token import TokenIssuer
 from wechat_kf.errors import AppError
 from wechat_kf.wechat.diagnostics import CallbackCheck
@@ -20,19 +20,6 @@ class NetworkChecker(Protocol):
     """The one call of the WeChat client that is used here."""
 
     def callback_check(self) -> CallbackCheck: ...
-
-
-@dataclass(frozen=True, slots=True)
-class SingleToken:
-    """Implements `TokenSource` for a token that was issued a moment ago: there is no other."""
-
-    value: str = field(repr=False)
-
-    def current(self) -> str:
-        return self.value
-
-    def refused(self, token: str) -> str:
-        return token
 
 
 def check_setup(
