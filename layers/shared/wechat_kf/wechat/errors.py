@@ -112,8 +112,6 @@ class MalformedReplyError(WeChatError):
         self.http_status = http_status
         self.sent: WasSent = "never" if http_status in _NEVER_REACHED else "perhaps"
         self.retry = Retry.BACKOFF if operation.repeatable else Retry.NEVER
-        if http_status == 429:
-            self.retry = Retry.NEXT_MINUTE
 
 
 class WeChatApiError(WeChatError):

@@ -133,19 +133,6 @@ def test_no_failure_repeats_what_was_written() -> None:
     assert "您好" not in str(outcome)
 
 
-@pytest.mark.parametrize("status", [404, 405, 413])
-def test_what_was_turned_away_before_the_api_fails_for_good(status: int) -> None:
-    outcome = outcome_of(MalformedReplyError(OPERATION, "not WeChat's", http_status=status))
-    assert isinstance(outcome, NotSent)
-    assert outcome.wait is None
-
-
-def test_a_proxy_that_slows_us_down_is_waited_for() -> None:
-    outcome = outcome_of(MalformedReplyError(OPERATION, "not WeChat's", http_status=429))
-    assert isinstance(outcome, NotSent)
-    assert outcome.wait is Wait.NEXT_MINUTE
-
-
 def test_a_token_refused_for_this_message_alone_ends_it() -> None:
     refusal = api_error(40001, "invalid credential rid: 6114dedc-7e90330d-3fb31e22", OPERATION)
     refusal.retry = Retry.NEVER

@@ -64,7 +64,7 @@ def _outcome(error: WeChatError) -> Outcome:
         case TransportError(sent="never"):
             return NotSent(Failure(error.code, str(error)), Wait.SHORT)
         case MalformedReplyError(sent="never"):
-            return NotSent(Failure(error.code, str(error)), _WAITS.get(error.retry))
+            return NotSent(Failure(error.code, str(error)))
         case TransportError() | MalformedReplyError():
             return Unknown(Failure(error.code, str(error)))
         case _:
