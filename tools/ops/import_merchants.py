@@ -229,7 +229,7 @@ def _import(options: argparse.Namespace, rows: Sequence[Row]) -> int:
     except StackError as error:
         print(error, file=sys.stderr)
         return UNUSABLE
-    run = Import(api, ResultFile(path), workers=options.workers)
+    run = Import(api, ResultFile(path, api.url), workers=options.workers)
     results = run.run(rows, _progress(len(rows)))
     if run.done_before:
         print(f"{run.done_before} of {len(rows)} rows were done by an earlier run")

@@ -39,6 +39,8 @@ class Result:
     code: str = ""
     reason: str = ""
     rid: str = ""
+    api: str = ""
+    """The address of the API that answered: another stack knows nothing of it."""
 
     @classmethod
     def of(cls, row: Row, outcome: Outcome, **found: str) -> Result:
@@ -54,16 +56,17 @@ _NAMES = [field.name for field in fields(Result)]
 
 
 class ResultFile:
-    """Appends results as they come; the last one of a row counts."""
+    """Appends results as they come; the last one of a row counts, of this `api` alone."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, api: str) -> None:
         self._path = path
+        self._api = api
         self._lock = threading.Lock()
         self._started = False
 
     def done(self, rows: Sequence[Row]) -> dict[int, Result]:
         """Return the results of an earlier run that are still valid, by line."""
-        by_name = {result.account_name: result for result in self._read()}
+        by_name = {one.account_name: one for one in self._read() if one.api == self._api}
         found = {row.line: by_name[row.name] for row in rows if row.name in by_name}
         return {
             row.line: found[row.line]
@@ -81,7 +84,7 @@ class ResultFile:
                     writer.writeheader()
                 else:
                     file.write("\r\n")  # the last line of a run that was killed may be cut off
-            writer.writerow(_values(result))
+            writer.writerow(self._values(result))
 
     def replace(self, results: Mapping[int, Result]) -> None:
         """Replace the file by one result per row, in order, in one step."""
@@ -89,7 +92,7 @@ class ResultFile:
         with draft.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, _NAMES)
             writer.writeheader()
-            writer.writerows(_values(results[line]) for line in sorted(results))
+            writer.writerows(self._values(results[line]) for line in sorted(results))
         draft.replace(self._path)
 
     def _read(self) -> Iterator[Result]:
@@ -101,10 +104,10 @@ class ResultFile:
             with suppress(csv.Error, StopIteration, ValueError):
                 yield _result(next(csv.reader([line])))
 
-
-def _values(result: Result) -> dict[str, str]:
-    """Return the values of a line: each result takes one line."""
-    return {name: " ".join(str(value).splitlines()) for name, value in asdict(result).items()}
+    def _values(self, result: Result) -> dict[str, str]:
+        """Return the values of a line: each result takes one line."""
+        values = {**asdict(result), "api": self._api}
+        return {name: " ".join(str(value).splitlines()) for name, value in values.items()}
 
 
 def _result(values: Sequence[str]) -> Result:

@@ -27,6 +27,8 @@ HEADER = "external_id,account_name,nickname,icon_file\n"
 class InProcessApi:
     """The HTTP API without the network."""
 
+    url = "https://api.test"
+
     def __init__(self) -> None:
         self._app = MerchantsApp()
         self.directory = self._app.directory
@@ -91,7 +93,9 @@ def results_of(file: Path) -> list[dict[str, str]]:
 def run_over(api: InProcessApi, file: Path, **options: Any) -> Counter[Outcome]:
     table = read_rows(file)
     assert table.faults == []
-    run = Import(api, ResultFile(file.with_suffix(".result.csv")), lambda _: None, **options)
+    run = Import(
+        api, ResultFile(file.with_suffix(".result.csv"), api.url), lambda _: None, **options
+    )
     return Counter(result.outcome for result in run.run(table.rows, lambda _: None).values())
 
 
@@ -207,7 +211,7 @@ def test_what_may_pass_is_tried_again(api: InProcessApi, file: Path) -> None:
     ]
     waits: list[float] = []
     rows = read_rows(write_shops(file, 1)).rows
-    run = Import(api, ResultFile(file.with_suffix(".result.csv")), waits.append)
+    run = Import(api, ResultFile(file.with_suffix(".result.csv"), api.url), waits.append)
     (result,) = run.run(rows, lambda _: None).values()
     assert result.outcome is Outcome.REGISTERED
     assert waits == [1, 2, 60]
@@ -235,7 +239,7 @@ def test_a_hopeless_refusal_stops_the_import_which_can_be_resumed(
 def test_an_interrupt_keeps_what_was_done(api: InProcessApi, file: Path) -> None:
     write_shops(file, 20)
     rows = read_rows(file).rows
-    results = ResultFile(file.with_suffix(".result.csv"))
+    results = ResultFile(file.with_suffix(".result.csv"), api.url)
 
     def interrupt(counts: Counter[Outcome]) -> None:
         if counts.total() == 3:
@@ -382,7 +386,9 @@ def test_retry_after_may_be_a_date_or_nonsense(
     api.faults = [problem(503, "system_busy", **{"Retry-After": retry_after})]
     waits: list[float] = []
     rows = read_rows(write_shops(file, 1)).rows
-    Import(api, ResultFile(file.with_suffix(".result.csv")), waits.append).run(rows, lambda _: None)
+    Import(api, ResultFile(file.with_suffix(".result.csv"), api.url), waits.append).run(
+        rows, lambda _: None
+    )
     assert waits == [seconds]
 
 
@@ -402,7 +408,9 @@ def test_an_icon_that_went_away_is_a_failed_row(api: InProcessApi, file: Path) -
     rows = read_rows(write_shops(file, 1)).rows
     (file.parent / "icon.png").unlink()
     (result,) = (
-        Import(api, ResultFile(file.with_suffix(".result.csv"))).run(rows, lambda _: None).values()
+        Import(api, ResultFile(file.with_suffix(".result.csv"), api.url))
+        .run(rows, lambda _: None)
+        .values()
     )
     assert (result.outcome, result.code) == (Outcome.FAILED, "icon_unreadable")
     assert api.posts == 0
@@ -415,16 +423,16 @@ def test_a_result_file_cut_anywhere_and_continued_is_read(
     (file.parent / "icon.png").write_bytes(PNG)
     rows = read_rows(write_shops(file, 4)).rows
     path = file.with_suffix(".result.csv")
-    first = ResultFile(path)
+    first = ResultFile(path, api.url)
     first.append(Result.of(rows[0], Outcome.REGISTERED, business_id="1"))
     kept = path.stat().st_size
     reason = 'says "no",\nand why: 店铺'
     first.append(Result.of(rows[1], Outcome.EXISTING, business_id="2", reason=reason))
     with path.open("r+b") as written:
         written.truncate(min(kept + cut, path.stat().st_size))
-    ResultFile(path).append(Result.of(rows[2], Outcome.REGISTERED, business_id="3"))
+    ResultFile(path, api.url).append(Result.of(rows[2], Outcome.REGISTERED, business_id="3"))
 
-    done = ResultFile(path).done(rows)
+    done = ResultFile(path, api.url).done(rows)
 
     assert {rows[0].line, rows[2].line} <= set(done)
     assert done[rows[0].line].business_id == "1"
@@ -447,3 +455,15 @@ def test_a_result_file_that_cannot_be_written_is_said_in_one_line(
     result = str(file.parent / "none" / "result.csv")
     assert main([str(write_shops(file, 1)), "--result", result]) == UNUSABLE
     assert "the result file cannot be written" in capsys.readouterr().err
+
+
+def test_the_results_of_another_stack_count_for_nothing(api: InProcessApi, file: Path) -> None:
+    """Tried on the local stack, then run on the real one: with the same file beside the CSV."""
+    write_shops(file, 2)
+    assert main([str(file)]) == DONE
+    api.url = "https://production.test"
+    assert main([str(file)]) == DONE
+    assert api.posts == 4
+    assert main([str(file)]) == DONE
+    assert api.posts == 4
+    assert {row["api"] for row in results_of(file)} == {"https://production.test"}

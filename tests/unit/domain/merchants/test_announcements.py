@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -85,3 +86,25 @@ def test_a_silent_queue_loses_the_event_and_not_the_change(house: House) -> None
     house.events.down = True
     assert house.store.add(SHOP) == SHOP == house.store.get("42")
     assert [event.data["nickname"] for event in house.lost] == ["苹果旗舰店"]
+
+
+def test_a_version_that_a_restored_table_counts_again_is_another_event() -> None:
+    first = changed_event(replace(SHOP, version=4), "wx1")
+    again = changed_event(replace(SHOP, version=4, nickname="新名字", updated_at=9), "wx1")
+    assert first.id != again.id
+    assert changed_event(replace(SHOP, version=4), "wx1").id == first.id  # a repeat
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"business_id": "43"},
+        {"created_at": 2},
+        {"version": 1},
+        {"updated_at": 6},
+        {"created_at": 11, "version": 0, "updated_at": 5},
+    ],
+)
+def test_different_changes_have_different_ids(other: dict[str, Any]) -> None:
+    assert changed_event(SHOP, "wx1").id != changed_event(replace(SHOP, **other), "wx1").id
+    assert changed_event(SHOP, "wx1").id != changed_event(SHOP, "wx2").id

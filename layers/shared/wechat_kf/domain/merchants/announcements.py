@@ -14,9 +14,11 @@ from wechat_kf.errors import UnavailableError
 
 def changed_event(merchant: Merchant, app_id: str) -> Event:
     """Return the event of a record's current version; its subject is the business id."""
-    version = f"{app_id}|{merchant.business_id}|{merchant.created_at}|{merchant.version}"
+    # The version alone is not enough: a table that was restored counts the same versions again.
+    version = f"{merchant.created_at}|{merchant.version}|{merchant.updated_at}"
+    identity = f"{app_id}|{merchant.business_id}|{version}"
     return Event(
-        id=hashlib.sha256(version.encode()).hexdigest(),
+        id=hashlib.sha256(identity.encode()).hexdigest(),
         type=EventType.MERCHANT_CHANGED,
         app_id=app_id,
         business_id=merchant.business_id,
