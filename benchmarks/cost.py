@@ -128,9 +128,9 @@ parallel, `deliveries` to ten subscribers."""
 LOG_BYTES = {
     "push": (0, 0),
     "inbound": (243, 0),
-    "deliveries": (269, 396),
+    "deliveries": (269, 446),
     "messages": (0, 0),
-    "outbound": (243, 294),
+    "outbound": (243, 344),
 }
 """Per invocation (its line of metrics) and per message (our line), each with the 26 bytes that
 CloudWatch adds. Lambda writes no lines of its own: the system log level is WARN."""

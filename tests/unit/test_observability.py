@@ -192,6 +192,47 @@ def test_every_line_of_an_invocation_names_its_request() -> None:
     assert [line["request_id"] for line in lines()] == ["8f0c6a8e"]
 
 
+@pytest.fixture
+def metric_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[], list[dict[str, Any]]]:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "test")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "outbound")
+    return lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_batch_writes_equal_counts_once(
+    metric_lines: Callable[[], list[dict[str, Any]]],
+) -> None:
+    @guard_invocation
+    def handler(event: dict[str, Any], context: Any) -> None:
+        with ThreadPoolExecutor(5) as pool:
+            list(pool.map(lambda _: count("Sends", outcome="sent"), range(9)))
+        count("Sends", outcome="failed")
+
+    handler({}, Context())
+    assert [(line["outcome"], line["Sends"]) for line in metric_lines()] == [
+        ("sent", [9.0]),
+        ("failed", [1.0]),
+    ]
+    handler({}, Context())
+    assert len(metric_lines()) == 2
+
+
+def test_what_a_failed_invocation_counted_is_written(
+    metric_lines: Callable[[], list[dict[str, Any]]],
+) -> None:
+    @guard_invocation
+    def handler(event: dict[str, Any], context: Any) -> None:
+        count("Sends")
+        raise ValueError
+
+    with redirected(logger), pytest.raises(InvocationFailedError):
+        handler({}, Context())
+    count("Sends")
+    assert [line["Sends"] for line in metric_lines()] == [[1.0], [1.0]]
+
+
 def test_what_a_handler_raises_reaches_lambda_without_its_message() -> None:
     @guard_invocation
     def handler(event: dict[str, Any], context: Any) -> None:

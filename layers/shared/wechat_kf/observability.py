@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -72,36 +74,73 @@ def guard_invocation(handler: Handler) -> Handler:
     """Name the request in every log line of `handler`, and keep exception messages out of Lambda.
 
     Lambda logs and returns what a handler raises, message included, and a message may quote what a
-    customer wrote. So the exception is logged here and replaced.
+    customer wrote. So the exception is logged here and replaced. What a batch counts is written
+    once, when it ends: CloudWatch charges for each byte of a line.
     """
 
     @wraps(handler)
     def guarded(event: dict[str, Any], context: Any) -> Any:
         logger.append_keys(request_id=getattr(context, "aws_request_id", ""))
+        _COUNTS.collect()
         try:
             return handler(event, context)
         except Exception as error:
             logger.exception("invocation failed")
             failed = InvocationFailedError(type(error).__name__)
+        finally:
+            _COUNTS.flush()
         raise failed
 
     return guarded
 
 
 def count(name: str, *, merchant: str = "", **dimensions: str) -> None:
-    """Emit one count immediately, as a log line in CloudWatch's embedded metric format.
+    """Emit one count, as a log line in CloudWatch's embedded metric format.
 
     The count is recorded in total (alarms watch that), by `dimensions` (which show the reason), and
     by `dimensions` and merchant if `merchant`, a business id, is watched. Keep the values of
-    dimensions few: every combination is a metric that costs money each month.
+    dimensions few: every combination is a metric that costs money each month. In a guarded
+    invocation equal counts are written together, when it ends.
     """
-    metrics = EphemeralMetrics()
-    metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
-    if dimensions:
-        metrics.add_dimensions(**dimensions)
-    if merchant in _WATCHED:
-        metrics.add_dimensions(merchant=merchant, **dimensions)
-    _write(metrics)
+    watched = merchant if merchant in _WATCHED else ""
+    _COUNTS.add(name, watched, tuple(sorted(dimensions.items())))
+
+
+class _Counts:
+    """Counts by name, watched merchant and dimensions; threads may share them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, str, tuple[tuple[str, str], ...]]] = Counter()
+        self._collecting = False
+
+    def collect(self) -> None:
+        """Hold counts back until `flush`."""
+        self._collecting = True
+
+    def add(self, name: str, watched: str, dimensions: tuple[tuple[str, str], ...]) -> None:
+        """Count one; write it at once unless counts are being collected."""
+        with self._lock:
+            self._counts[name, watched, dimensions] += 1
+        if not self._collecting:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was counted and stop collecting."""
+        self._collecting = False
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+        for (name, watched, dimensions), number in counts.items():
+            metrics = EphemeralMetrics()
+            metrics.add_metric(name=name, unit=MetricUnit.Count, value=number)
+            if dimensions:
+                metrics.add_dimensions(**dict(dimensions))
+            if watched:
+                metrics.add_dimensions(merchant=watched, **dict(dimensions))
+            _write(metrics)
+
+
+_COUNTS = _Counts()
 
 
 def measure(name: str, value: float) -> None:
