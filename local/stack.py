@@ -198,6 +198,8 @@ def _parameters(account: WeChatAccount, simulator_url: str) -> dict[str, str]:
         "Architecture": deploy.HOST_ARCHITECTURE,
         "WeChatApiHosts": simulator_url,
         "AllowLoopbackSubscribers": "true",
+        # The emulator has no metric math, which alarms use.
+        "Monitoring": "none",
     }
 
 
