@@ -25,7 +25,6 @@ from wechat_kf.domain.messages.message import (
     Status,
     Unknown,
     Wait,
-    refuse,
     settle,
 )
 from wechat_kf.domain.messages.message_ids import message_id_at
@@ -373,7 +372,7 @@ def test_the_unsettled_messages_of_a_conversation_are_listed_in_order(store: Sto
 
 
 def test_a_message_that_is_stored_as_settled_is_never_unsettled(store: Store) -> None:
-    refused = refuse(message(), FAILURE, now=NOW)
+    refused = settle(message(), NotSent(FAILURE), now=NOW)
     assert store.add(refused) == refused
     assert store.get("42", M1) == refused
     assert store.unsettled("42", BUYER, limit=20) == []

@@ -22,7 +22,6 @@ from wechat_kf.domain.messages.message import (
     delay_ms,
     failure_document,
     outcome_event,
-    refuse,
     request_digest,
     request_id,
     settle,
@@ -179,12 +178,6 @@ def test_what_was_perhaps_sent_is_not_repeated_for_as_long_as_wechat_is_busy() -
     known = {"guarantee": Guarantee.AT_LEAST_ONCE, "perhaps_sent": True}
     last = message(**known, risky_attempts=len(RISKY_DELAYS))
     assert settle(last, NotSent(BUSY, Wait.RISKY), now=NOW).status is Status.UNKNOWN
-
-
-def test_a_refused_message_fails_without_an_attempt() -> None:
-    refused = refuse(accepted(), CLOSED, now=NOW + 1)
-    assert (refused.status, refused.failure) == (Status.FAILED, CLOSED)
-    assert (refused.settled_at, refused.attempts) == (NOW + 1, 0)
 
 
 def test_attempts_that_reached_nobody_take_nothing_from_the_risky_ones() -> None:

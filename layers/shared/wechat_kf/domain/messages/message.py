@@ -155,11 +155,6 @@ def request_digest(draft: OutboundMessage) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def refuse(message: OutboundMessage, failure: Failure, *, now: int) -> OutboundMessage:
-    """Return a message that fails without an attempt."""
-    return _end(message, Status.FAILED, failure, now)
-
-
 def settle(message: OutboundMessage, outcome: Outcome, *, now: int) -> OutboundMessage:
     """Return the message after an attempt: the one transition of the state machine.
 

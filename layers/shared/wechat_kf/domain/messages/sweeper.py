@@ -57,7 +57,7 @@ class Sweeper:
         return repaired
 
     def _repair(self, business_id: str, message_id: str) -> Status | None:
-        """Move one message on; return the status it was in, None if there was nothing to do."""
+        """Move one message on; return the status it was in, None if nothing was wrong."""
         message = self.store.get(business_id, message_id)
         if message is None:
             return None
@@ -73,6 +73,8 @@ class Sweeper:
         else:
             self.queue.put(message)
             self.store.postpone(message, until=message.expires_at)
+            if message.attempts > message.attempts_before:
+                return None  # it was tried, so it has its place: nothing was stuck
         return message.status
 
     def _take_over(self, seen: OutboundMessage, now: int) -> None:
