@@ -24,7 +24,7 @@ from wechat_kf.domain.clock import SECOND, now_ms
 from wechat_kf.domain.messages.broadcasts import Broadcast
 from wechat_kf.domain.messages.expansion import Expander
 from wechat_kf.errors import AppError
-from wechat_kf.observability import count, logger
+from wechat_kf.observability import count, guard_invocation, logger
 
 CHUNK_MS = 20_000
 """The longest a hundred recipients may take, with throttled writes. An expansion with less time
@@ -62,6 +62,7 @@ EXPANDER = Expander(
 )
 
 
+@guard_invocation
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Process a batch of the broadcasts queue; report what must be repeated."""
     return process_batch(event, partial(expand_one, context=context), queue=QUEUE)

@@ -10,7 +10,7 @@ from wechat_kf.adapters.aws.queues import delivery_from_body
 from wechat_kf.adapters.webhooks.http_post import TOTAL_SECONDS
 from wechat_kf.config import load_settings
 from wechat_kf.domain.subscriptions.dispatch import PostponedError, lengthen
-from wechat_kf.observability import count, logger
+from wechat_kf.observability import count, guard_invocation, logger
 
 WORKERS = 10
 """As many as a batch has messages: no conversation waits for another one's subscriber."""
@@ -23,6 +23,7 @@ QUEUE = VisibilityQueue(bootstrap.sqs(), SETTINGS.deliveries_queue_url)
 DISPATCH = bootstrap.dispatch(SETTINGS)
 
 
+@guard_invocation
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Handle a batch of the deliveries queue; report what must wait."""
     return process_batch(

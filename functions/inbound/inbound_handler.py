@@ -16,7 +16,7 @@ from wechat_kf.domain.merchants.session_entry import EntryRecovery
 from wechat_kf.domain.messages.inbound import Inbound
 from wechat_kf.domain.messages.welcome import WELCOME_LIFE_MS, Welcome
 from wechat_kf.errors import UnavailableError
-from wechat_kf.observability import count, logger
+from wechat_kf.observability import count, guard_invocation, logger
 
 EVENT_MS = 10_000
 """The longest an event may take: two writes that are throttled to the end. A batch with less time
@@ -54,6 +54,7 @@ WELCOME = Welcome(
 )
 
 
+@guard_invocation
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Process a batch of the inbound queue; report what must be repeated."""
     return process_batch(

@@ -18,6 +18,7 @@ from wechat_kf.domain.merchants.reconciliation import MerchantSync
 from wechat_kf.domain.merchants.registration import Registrar
 from wechat_kf.domain.subscriptions.management import SubscriptionManager
 from wechat_kf.domain.subscriptions.subscription import AllowedTargets
+from wechat_kf.observability import guard_invocation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,7 @@ PROVIDED: dict[type, Any] = {
 APP = create_app(merchant_routes, subscription_routes, provided=PROVIDED)
 
 
+@guard_invocation
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Serve API Gateway's HTTP API (payload format 2.0), its `$default` route too."""
     return answer_unmatched(event) or APP.resolve(event, context)

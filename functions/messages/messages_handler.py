@@ -24,6 +24,7 @@ from wechat_kf.domain.messages.broadcasts import Broadcasts
 from wechat_kf.domain.messages.permission import SendingPermission
 from wechat_kf.domain.messages.ports import BroadcastQueue, ConversationStore, TranscriptReader
 from wechat_kf.domain.messages.windows import SendWindows
+from wechat_kf.observability import guard_invocation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,7 @@ ROUTES = message_routes, broadcast_routes, conversation_routes, media_routes, qu
 APP = create_app(*ROUTES, provided=PROVIDED)
 
 
+@guard_invocation
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Serve API Gateway's HTTP API (payload format 2.0)."""
     return APP.resolve(event, context)

@@ -12,6 +12,7 @@ from wechat_kf.adapters.wechat.dead_media import DeadMediaSender
 from wechat_kf.adapters.wechat.sender import WeChatSender
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
+from wechat_kf.observability import guard_invocation
 
 WORKERS = 5
 """Conversations sent to side by side; with OutboundConcurrency it bounds the concurrent calls."""
@@ -43,6 +44,7 @@ SENDER = DeadMediaSender(
 ATTEMPT = bootstrap.attempt(SETTINGS, SENDER)
 
 
+@guard_invocation
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Process a batch of the outbound or the bulk queue; report what must wait."""
     queue_name = event["Records"][0]["eventSourceARN"].rpartition(":")[2]

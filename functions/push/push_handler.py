@@ -19,7 +19,7 @@ from wechat_kf.adapters.wechat.push_receiver import PushPolicy, PushReceiver
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.errors import UnavailableError
-from wechat_kf.observability import count, logger
+from wechat_kf.observability import count, guard_invocation, logger
 from wechat_kf.wechat.push import PushMode, PushRefusedError, Refusal
 
 
@@ -51,6 +51,7 @@ RECEIVER = PushReceiver(
 )
 
 
+@guard_invocation
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """GET verifies the URL, POST is a push (API Gateway HTTP API, payload format 2.0)."""
     query = event.get("queryStringParameters") or {}

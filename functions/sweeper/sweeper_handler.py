@@ -11,7 +11,7 @@ from wechat_kf.adapters.wechat.directory import WeChatDirectory
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.merchants.reconciliation import MerchantSync
-from wechat_kf.observability import count, logger
+from wechat_kf.observability import count, guard_invocation, logger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ SETTINGS = load_settings(SweeperSettings)
 SWEEPER = bootstrap.sweeper(SETTINGS, SETTINGS.bulk_queue_url)
 
 
+@guard_invocation
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Run the task of one of two schedules; the daily one says `{"task": "sync_merchants"}`."""
     if event.get("task") == "sync_merchants":

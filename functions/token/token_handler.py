@@ -17,7 +17,7 @@ from wechat_kf.config import load_settings
 from wechat_kf.domain.access_token import TokenKeeper
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.errors import UnavailableError
-from wechat_kf.observability import count, logger
+from wechat_kf.observability import count, guard_invocation, logger
 from wechat_kf.wechat.errors import WeChatError
 
 
@@ -47,6 +47,7 @@ KEEPER = TokenKeeper(
 )
 
 
+@guard_invocation
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Invoked by the schedule with `warm_up`, by workers with `refused` (a fingerprint or null).
 

@@ -117,9 +117,7 @@ COMING = {
     "BacklogWaiting",
     "OldestRecordSeconds",
     "PushSecretUnusable",
-    "RecordsFailed",
     "RecordsPostponed",
-    "SendFaults",
 }
 """Emitted from the next changes on."""
 

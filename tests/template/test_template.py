@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.template.conftest import Template
+from tools.stack.state import ROOT
 
 
 def as_list(value: Any) -> list[Any]:
@@ -191,3 +192,9 @@ def test_it_does_without_scheduler_pipes_and_tracing(template: Template) -> None
     types = {resource["Type"] for resource in template.document["Resources"].values()}
     assert not [t for t in types if t.startswith(("AWS::Scheduler", "AWS::Pipes", "AWS::XRay"))]
     assert "Tracing" not in template.text
+
+
+def test_no_function_lets_the_message_of_an_exception_reach_lambda(template: Template) -> None:
+    for name, function in template.functions.items():
+        (source,) = (ROOT / function["CodeUri"]).glob("*_handler.py")
+        assert "@guard_invocation\ndef handler(" in source.read_text(encoding="utf-8"), name
