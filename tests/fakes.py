@@ -188,12 +188,12 @@ class InMemoryMessages:
 
     def bind_key(self, binding: KeyBinding) -> KeyBinding:
         with self._lock:
-            known = self.bound_key(binding.business_id, binding.key_id)
+            known = self.find_key(binding.business_id, binding.key_id)
             if known is None:
                 self._bindings[binding.business_id, binding.key_id] = binding
             return known or binding
 
-    def bound_key(self, business_id: str, key_id: str) -> KeyBinding | None:
+    def find_key(self, business_id: str, key_id: str) -> KeyBinding | None:
         found = self._bindings.get((business_id, key_id))
         key = message_key(found.message_id) if found else None
         return None if key and self._is_over(key.accepted_at, self._retention_days or 7) else found
@@ -258,13 +258,13 @@ class InMemoryMessages:
             if one and one.status in (Status.SENT, Status.UNKNOWN) and one.settled_at >= since
         ]
 
-    def unsettled(self, business_id: str, openid: str, *, limit: int) -> list[str]:
+    def list_unsettled(self, business_id: str, openid: str, *, limit: int) -> list[str]:
         mine = conversation_key(business_id, openid)
         due = sorted(self._due.items(), key=lambda entry: entry[1])
         found = [name[1] for name, _ in due if self._messages[name].conversation == mine]
         return sorted(found[:limit])
 
-    def due(self, *, now: int) -> Iterator[tuple[str, str]]:
+    def list_due(self, *, now: int) -> Iterator[tuple[str, str]]:
         yield from [name for name, at in self._due.items() if at <= now]
 
     def postpone(self, message: OutboundMessage, *, until: int) -> None:

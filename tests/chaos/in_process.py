@@ -234,7 +234,7 @@ class Storm:
             self._timeline.after(MINUTE, self._sweep)
 
     def _unsettled(self) -> bool:
-        return any(self._bundle.messages.due(now=self._clock() + DAY))
+        return any(self._bundle.messages.list_due(now=self._clock() + DAY))
 
     # The reckoning
 

@@ -214,7 +214,7 @@ class Storm:
             .paginate(
                 TableName=self._stack.outputs["MessagesTableName"],
                 IndexName="unsettled",
-                FilterExpression="begins_with(id, :mine)",
+                FilterExpression="begins_with(c, :mine)",
                 ExpressionAttributeValues={":mine": {"S": f"{self._business_id}#"}},
             )
         )

@@ -171,12 +171,12 @@ BINDING = KeyBinding("42", "key", "digest", M1)
 
 
 def test_a_key_stands_for_the_first_message_it_was_bound_to(store: Store) -> None:
-    assert store.bound_key("42", "key") is None
+    assert store.find_key("42", "key") is None
     assert store.bind_key(BINDING) == BINDING
     other = replace(BINDING, message_id=ident("m2"), request_digest="other")
     assert store.bind_key(other) == BINDING
-    assert store.bound_key("42", "key") == BINDING
-    assert store.bound_key("43", "key") is None
+    assert store.find_key("42", "key") == BINDING
+    assert store.find_key("43", "key") is None
     assert store.get("42", M1) is None  # a key is no message
 
 
@@ -187,9 +187,9 @@ def test_a_key_is_free_when_its_message_is_gone(
     store = make_store(retention_days)
     store.bind_key(BINDING)
     clock.advance((retention_days or 7) * DAY - SECOND)
-    assert store.bound_key("42", "key") == BINDING
+    assert store.find_key("42", "key") == BINDING
     clock.advance(SECOND)
-    assert store.bound_key("42", "key") is None
+    assert store.find_key("42", "key") is None
     other = replace(BINDING, message_id=ident("m2", at=clock()))
     assert store.bind_key(other) == other
 
@@ -362,20 +362,20 @@ def test_the_unsettled_messages_of_a_conversation_are_listed_in_order(store: Sto
     store.add(message("other", openid="other"))
     store.add(message("other", business_id="43"))
     ids = [ident(f"m{number}", at=NOW + number) for number in (1, 2, 3)]
-    assert store.unsettled("42", BUYER, limit=20) == ids
+    assert store.list_unsettled("42", BUYER, limit=20) == ids
     waiting = settle(claimed(store, ids[1]), NotSent(FAILURE, Wait.SHORT), now=NOW)
     store.finish(waiting)
-    assert store.unsettled("42", BUYER, limit=20) == ids
+    assert store.list_unsettled("42", BUYER, limit=20) == ids
     store.finish(settle(claimed(store, ids[0]), Sent(), now=NOW))
-    assert store.unsettled("42", BUYER, limit=20) == ids[1:]
-    assert len(store.unsettled("42", BUYER, limit=1)) == 1
+    assert store.list_unsettled("42", BUYER, limit=20) == ids[1:]
+    assert len(store.list_unsettled("42", BUYER, limit=1)) == 1
 
 
 def test_a_message_that_is_stored_as_settled_is_never_unsettled(store: Store) -> None:
     refused = settle(message(), NotSent(FAILURE), now=NOW)
     assert store.add(refused) == refused
     assert store.get("42", M1) == refused
-    assert store.unsettled("42", BUYER, limit=20) == []
+    assert store.list_unsettled("42", BUYER, limit=20) == []
     assert due(store, NOW + DAY) == set()
 
 
@@ -383,7 +383,7 @@ def test_a_message_that_is_stored_as_settled_is_never_unsettled(store: Store) ->
 
 
 def due(store: Store, at: int) -> set[tuple[str, str]]:
-    return set(store.due(now=at))
+    return set(store.list_due(now=at))
 
 
 def test_what_is_unsettled_for_a_minute_is_due_and_nothing_else(store: Store) -> None:
@@ -573,7 +573,7 @@ def test_due_reads_every_page(resources: Resources, dynamodb: Any, clock: FakeCl
     name = resources.table("MessagesTable")
     table = MessagesTable(SmallPages(dynamodb), name, 30, clock)
     expected = {("42", table.add(message(f"m{n}", openid=f"o{n}")).message_id) for n in range(5)}
-    assert set(table.due(now=NOW + MINUTE)) == expected
+    assert set(table.list_due(now=NOW + MINUTE)) == expected
 
 
 def test_every_item_has_its_end(resources: Resources, dynamodb: Any, clock: FakeClock) -> None:

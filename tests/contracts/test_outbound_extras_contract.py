@@ -277,7 +277,7 @@ def test_a_broadcast_is_no_message_and_in_no_transcript(
     BroadcastsTable(resources.dynamodb, name, 30, clock).add(broadcast())
     MediaTable(resources.dynamodb, name, "wx1").put("d", StoredMedia("m", NOW + DAY))
     assert messages.get("42", "b1") is None
-    assert set(messages.due(now=NOW + 30 * DAY)) == set()
+    assert set(messages.list_due(now=NOW + 30 * DAY)) == set()
 
 
 # -- media

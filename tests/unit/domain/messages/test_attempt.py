@@ -420,7 +420,7 @@ def test_a_list_that_is_behind_holds_up_nobody(desk: Desk) -> None:
     desk.clock.advance(1)
     second = desk.accept()
     listed = [first.message_id, second.message_id]
-    with patch.object(desk.store, "unsettled", return_value=listed):
+    with patch.object(desk.store, "list_unsettled", return_value=listed):
         assert desk.attempt(second) is None
     assert desk.now(second).status is Status.SENT
 
@@ -698,7 +698,7 @@ def test_two_sweepers_at_once_do_what_one_does(desk: Desk) -> None:
     stale = desk.now(message)
     desk.sweeper.sweep()
     with (
-        patch.object(desk.store, "due", return_value=[("42", message.message_id)]),
+        patch.object(desk.store, "list_due", return_value=[("42", message.message_id)]),
         patch.object(desk.store, "get", return_value=stale),
     ):
         desk.sweeper.sweep()

@@ -43,7 +43,7 @@ KINDS = ("before", "lost", "kill")
 Plan = dict[int, str]
 """Which step fails, and how."""
 
-READS = {"get", "unsettled", "bound_key", "due"}
+READS = {"get", "list_unsettled", "find_key", "list_due"}
 
 
 class Killed(BaseException):
@@ -198,7 +198,7 @@ class Run:
         """Let the queue and the sweeper do their work until nothing is left to do."""
         end = self.clock() + 2 * 60 * MINUTE
         sweep_at = self.clock() + MINUTE
-        while self.clock() < end and (self.queue.line or any(self.rows.due(now=end))):
+        while self.clock() < end and (self.queue.line or any(self.rows.list_due(now=end))):
             next_at = min(sweep_at, self.queue.line[0][0] if self.queue.line else sweep_at)
             self.clock.now = max(self.clock(), next_at)
             if self.clock() >= sweep_at:

@@ -121,7 +121,7 @@ class MessagesTable:
         )
         return _binding(old, binding.business_id, binding.key_id) if old else binding
 
-    def bound_key(self, business_id: str, key_id: str) -> KeyBinding | None:
+    def find_key(self, business_id: str, key_id: str) -> KeyBinding | None:
         """Return what a key stands for."""
         row = self._table.get(_binding_key(business_id, key_id))
         if row is None or self._is_over(row):
@@ -283,7 +283,7 @@ class MessagesTable:
         )
         return [row["a"] for row in rows]
 
-    def unsettled(self, business_id: str, openid: str, *, limit: int) -> list[str]:
+    def list_unsettled(self, business_id: str, openid: str, *, limit: int) -> list[str]:
         """Return the ids of a conversation's unsettled messages, `limit` at most, in order.
 
         A little late at most.
@@ -300,7 +300,7 @@ class MessagesTable:
 
     # -- sweeper
 
-    def due(self, *, now: int) -> Iterator[tuple[str, str]]:
+    def list_due(self, *, now: int) -> Iterator[tuple[str, str]]:
         """Yield (business id, message id) of what should have settled by `now`, in any order."""
         start: Attributes | None = None
         while True:

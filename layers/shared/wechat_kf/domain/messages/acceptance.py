@@ -94,7 +94,7 @@ class Acceptance:
             raise _not_retriable(message)
         if not message.content:
             raise ConflictError("the message's content is no longer kept (retention 0)")
-        unsettled = self.store.unsettled(business_id, message.openid, limit=MOST_UNSETTLED)
+        unsettled = self.store.list_unsettled(business_id, message.openid, limit=MOST_UNSETTLED)
         if len(unsettled) >= MOST_UNSETTLED:
             raise ConversationFullError
         again = replace(
@@ -104,7 +104,7 @@ class Acceptance:
             claimed_until=0,
             risky_attempts=0,
             attempts_before=message.attempts,
-            # Always another one: it tells this round from the one before.
+            # Always another one: it identifies the round that begins here.
             expires_at=max(self.clock() + self.max_age_ms, message.expires_at + 1),
         )
         if not self.store.reopen(again):
@@ -127,7 +127,7 @@ class Acceptance:
             new.message_id,
         )
         if refusal:
-            found = self.store.bound_key(wanted.business_id, wanted.key_id)
+            found = self.store.find_key(wanted.business_id, wanted.key_id)
             if found is None:
                 raise refusal
         else:

@@ -93,7 +93,7 @@ class Attempt:
         key = message_key(message_id)
         if key is None:
             return None
-        for one in self.store.unsettled(business_id, key.openid, limit=MOST_UNSETTLED):
+        for one in self.store.list_unsettled(business_id, key.openid, limit=MOST_UNSETTLED):
             if log_id(one) >= key.position:
                 return None
             if self._holds_up_others(business_id, one):

@@ -34,7 +34,7 @@ class MessageKey(NamedTuple):
 def new_message_id(openid: str, accepted_at: int, unique: str | None = None) -> str:
     """Return the id of a message accepted at `accepted_at` (epoch milliseconds).
 
-    `unique` tells messages of one conversation and one millisecond apart: at least 12 hexadecimal
+    `unique` distinguishes messages of one conversation and millisecond: at least 12 hexadecimal
     digits, random ones by default.
     """
     digits = (unique or uuid.uuid4().hex)[:_UNIQUE]

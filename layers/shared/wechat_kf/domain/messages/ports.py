@@ -56,7 +56,7 @@ class OutboundStore(Protocol):
     def bind_key(self, binding: KeyBinding) -> KeyBinding:
         """Store a binding, or return the one that its key already has, unchanged."""
 
-    def bound_key(self, business_id: str, key_id: str) -> KeyBinding | None:
+    def find_key(self, business_id: str, key_id: str) -> KeyBinding | None:
         """Return what a key stands for."""
 
     def claim(self, business_id: str, message_id: str, *, now: int, until: int) -> Claim:
@@ -91,7 +91,7 @@ class OutboundStore(Protocol):
     def sent_at(self, business_id: str, openid: str, *, since: int) -> list[int]:
         """Return when the latest messages were (perhaps) sent, `since` onwards; 8 at most."""
 
-    def unsettled(self, business_id: str, openid: str, *, limit: int) -> list[str]:
+    def list_unsettled(self, business_id: str, openid: str, *, limit: int) -> list[str]:
         """Return the ids of a conversation's unsettled messages, `limit` at most, in order.
 
         A little late at most.
@@ -101,7 +101,7 @@ class OutboundStore(Protocol):
 class SweeperStore(OutboundStore, Protocol):
     """The store as the sweeper sees it."""
 
-    def due(self, *, now: int) -> Iterator[tuple[str, str]]:
+    def list_due(self, *, now: int) -> Iterator[tuple[str, str]]:
         """Yield (business id, message id) of what should have settled by `now`, in any order.
 
         Unsettled for over a minute, or past the time that `postpone` set, or settled and not yet

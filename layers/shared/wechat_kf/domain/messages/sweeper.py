@@ -45,7 +45,7 @@ class Sweeper:
     def sweep(self, has_time: Callable[[], bool] = lambda: True) -> Counter[str]:
         """Make one pass; return how many messages were repaired, by the status they were in."""
         repaired: Counter[str] = Counter()
-        for business_id, message_id in self.store.due(now=self.clock()):
+        for business_id, message_id in self.store.list_due(now=self.clock()):
             if not has_time():
                 break
             try:

@@ -64,7 +64,7 @@ class SendWindows:
             if known is None:
                 return Standing(Conversation(business_id, openid), NoConversationError())
         conversation = known or Conversation(business_id, openid)
-        unsettled = self.messages.unsettled(business_id, openid, limit=MOST_UNSETTLED)
+        unsettled = self.messages.list_unsettled(business_id, openid, limit=MOST_UNSETTLED)
         full = len(unsettled) >= MOST_UNSETTLED
         return Standing(conversation, ConversationFullError() if full else None)
 
