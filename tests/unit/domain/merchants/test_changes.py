@@ -172,3 +172,23 @@ def test_filters_match_exactly_and_all_of_them(
     page = house.admin.search(MerchantQuery(limit=10, **filters))
     assert [merchant.business_id for merchant in page.items] == found
     assert page.next_cursor is None
+
+
+@pytest.mark.parametrize(("rivals", "given_up"), [(3, False), (4, True)])
+def test_a_change_is_tried_four_times(house: House, *, rivals: int, given_up: bool) -> None:
+    update = house.store.update
+    left = rivals
+
+    def overtaken(before: Merchant, after: Merchant) -> Merchant:
+        nonlocal left
+        if left:
+            left -= 1
+            raise ChangedMeanwhileError
+        return update(before, after)
+
+    house.store.update = overtaken  # type: ignore[method-assign]
+    if given_up:
+        with pytest.raises(UnavailableError):
+            house.change(status=MerchantStatus.INACTIVE)
+    else:
+        assert house.change(status=MerchantStatus.INACTIVE).status is MerchantStatus.INACTIVE

@@ -11,6 +11,7 @@ from tests.fake_directory import FakeDirectory
 from tests.fakes import FakeClock, InMemoryMerchants
 from wechat_kf.domain.merchants.merchant import (
     AccountNameTakenError,
+    DirectoryEntry,
     Merchant,
     OutcomeUnknownError,
     Registration,
@@ -233,3 +234,73 @@ def test_losing_the_external_id_to_another_name_keeps_what_wechat_opened_on_reco
     kept = store.find_by_account_name("shop_0042")
     assert kept is not None
     assert kept.external_id is None
+
+
+def appearing(directory: FakeDirectory, look: int) -> None:
+    """WeChat lists what was registered only at the look of this number after the first."""
+    find = directory.find
+    looks = 0
+
+    def late(account_name: str) -> DirectoryEntry | None:
+        nonlocal looks
+        looks += 1
+        return find(account_name) if looks > look else None
+
+    directory.find = late  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("look", "pauses"), [(1, []), (2, [0.3]), (3, [0.3, 0.6])])
+def test_what_shows_up_late_is_looked_for_with_growing_pauses(
+    directory: FakeDirectory,
+    store: InMemoryMerchants,
+    clock: FakeClock,
+    look: int,
+    pauses: list[float],
+) -> None:
+    paused: list[float] = []
+    registrar = Registrar(store, directory, clock, pause=paused.append)
+    directory.after["register"] = OutcomeUnknownError()
+    appearing(directory, look)
+    assert registrar.register(SHOP)[0].account_name == "shop_0042"
+    assert paused == pytest.approx(pauses)
+
+
+def test_what_does_not_show_up_is_given_up_after_three_looks(
+    directory: FakeDirectory, store: InMemoryMerchants, clock: FakeClock
+) -> None:
+    paused: list[float] = []
+    registrar = Registrar(store, directory, clock, pause=paused.append)
+    directory.after["register"] = OutcomeUnknownError()
+    appearing(directory, 4)
+    with pytest.raises(UnavailableError):
+        registrar.register(SHOP)
+    assert paused == pytest.approx([0.3, 0.6])
+
+
+@pytest.mark.parametrize(("rivals", "given_up"), [(2, False), (3, True)])
+def test_a_record_that_others_keep_changing_is_linked_or_given_up(
+    registrar: Registrar,
+    directory: FakeDirectory,
+    store: InMemoryMerchants,
+    *,
+    rivals: int,
+    given_up: bool,
+) -> None:
+    directory.add("shop_0042", "苹果旗舰店")
+    registrar.register(replace(SHOP, external_id=None))
+    update = store.update
+    left = rivals
+
+    def overtaken(before: Merchant, after: Merchant) -> Merchant:
+        nonlocal left
+        if left:
+            left -= 1
+            update(before, replace(before, welcome_message=f"欢迎{left}"))
+        return update(before, after)
+
+    store.update = overtaken  # type: ignore[method-assign]
+    if given_up:
+        with pytest.raises(UnavailableError):
+            registrar.register(SHOP)
+    else:
+        assert registrar.register(SHOP)[0].external_id == "m-1001"
