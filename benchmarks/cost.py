@@ -167,7 +167,12 @@ def _in_template(kind: str) -> int:
     return sum(one["Type"] == kind for one in read_template()["Resources"].values())
 
 
-ALARMS = _in_template("AWS::CloudWatch::Alarm")
+ALARM_METRICS = sum(
+    sum("MetricStat" in one for one in alarm["Properties"].get("Metrics", ())) or 1
+    for alarm in read_template()["Resources"].values()
+    if alarm["Type"] == "AWS::CloudWatch::Alarm"
+)
+"""An alarm costs as much for each metric that it watches."""
 DASHBOARDS = _in_template("AWS::CloudWatch::Dashboard")
 SECRETS = _in_template("AWS::SecretsManager::Secret")
 QUEUES = _in_template("AWS::SQS::Queue") // 2
@@ -225,7 +230,7 @@ IDLE = (
 
 def month(prices: Prices, messages: float, batch: int) -> float:
     """Return the bundle's cost in a month with as many messages received as sent."""
-    standing = SECRETS * prices.secret_month + ALARMS * prices.alarm_month
+    standing = SECRETS * prices.secret_month + ALARM_METRICS * prices.alarm_month
     standing += METRICS * prices.metric_month + DASHBOARDS * prices.dashboard_month
     both = received(batch) + sent(batch)
     return standing + prices.of(IDLE + both.times(messages))
