@@ -134,7 +134,7 @@ class MessagesApp:
                 SendWindows: self.windows,
                 ConversationStore: self.conversations,
                 TranscriptReader: self.messages,
-                MediaLibrary: MediaLibrary(InMemoryMedia(), self.account, self.clock, "wx1"),
+                MediaLibrary: MediaLibrary(InMemoryMedia(), self.account, self.clock),
                 Account: self.account,
             },
         )

@@ -47,7 +47,7 @@ PROVIDED: dict[type, Any] = {
     SendWindows: bootstrap.send_windows(SETTINGS),
     ConversationStore: CONVERSATIONS,
     TranscriptReader: MESSAGES,
-    MediaLibrary: MediaLibrary(MEDIA, ACCOUNT, now_ms, SETTINGS.app_id),
+    MediaLibrary: MediaLibrary(MEDIA, ACCOUNT, now_ms),
     Account: ACCOUNT,
 }
 ROUTES = message_routes, broadcast_routes, conversation_routes, media_routes, quota_routes

@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import FakeClock, InMemoryMedia
-from tests.messages_app import FakeAccount, MessagesApp
+from tests.messages_app import MessagesApp
 from tests.unit.api.http_events import document_of
 from wechat_kf.api.media_models import MAX_DOWNLOAD_BYTES
 from wechat_kf.domain.clock import DAY, HOUR, MINUTE, SECOND
 from wechat_kf.domain.events import Event, EventType
-from wechat_kf.domain.media import MediaLibrary
 from wechat_kf.wechat import operations
 from wechat_kf.wechat.client import TypingResult
 from wechat_kf.wechat.errors import api_error
@@ -164,13 +162,6 @@ def test_the_same_image_is_uploaded_again_when_the_caller_says_so(app: MessagesA
     answer = upload(app, PNG, **{"cache-control": "no-cache"})
     assert (answer["statusCode"], document_of(answer)["media_id"]) == (201, "media-1")
     assert document_of(upload(app, PNG))["media_id"] == "media-1"
-
-
-def test_a_media_id_of_another_app_is_not_handed_out() -> None:
-    cache, clock = InMemoryMedia(), FakeClock()
-    for app_id in ("wx1", "wx2"):
-        library = MediaLibrary(cache, FakeAccount(clock), clock, app_id)
-        assert library.upload(PNG)[1], app_id
 
 
 def test_another_image_is_another_media(app: MessagesApp) -> None:

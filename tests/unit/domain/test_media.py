@@ -11,7 +11,7 @@ from wechat_kf.domain.media import MediaLibrary
 
 
 def library_of(clock: FakeClock) -> MediaLibrary:
-    return MediaLibrary(InMemoryMedia(), FakeAccount(clock), clock, "wx1")
+    return MediaLibrary(InMemoryMedia(), FakeAccount(clock), clock)
 
 
 @pytest.mark.parametrize(

@@ -45,16 +45,15 @@ class MediaUploader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MediaLibrary:
-    """Uploads each image once, by its content. A media id belongs to one `app_id`."""
+    """Uploads each image once, by its content."""
 
     cache: MediaCache
     uploader: MediaUploader
     clock: Clock
-    app_id: str
 
     def upload(self, image: bytes, *, fresh: bool = False) -> tuple[StoredMedia, bool]:
         """Return the media of an image, and whether it was uploaded; always if `fresh`."""
-        digest = hashlib.sha256(f"{self.app_id}\n".encode() + image).hexdigest()
+        digest = hashlib.sha256(image).hexdigest()
         known = None if fresh else self.cache.get(digest)
         if known and self.clock() < known.expires_at - REUSE_MARGIN_MS:
             return known, False

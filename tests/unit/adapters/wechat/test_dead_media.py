@@ -76,7 +76,7 @@ def test_the_next_upload_of_the_image_is_a_new_one() -> None:
             self.number += 1
             return StoredMedia(f"media-{self.number}", clock() + LIFE_MS)
 
-    library = MediaLibrary(cache, Account(), clock, "wx1")
+    library = MediaLibrary(cache, Account(), clock)
     assert library.upload(b"image") == (StoredMedia("media-1", clock() + LIFE_MS), True)
     send(REFUSED, {"media_id": "media-1"}, cache)
     assert library.upload(b"image") == (StoredMedia("media-2", clock() + LIFE_MS), True)
