@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -184,12 +185,18 @@ class Pushes:
 
 def event_id_of(fields: Fields) -> str:
     """The documented id of what a push becomes (docs/architecture.md, "Keys and ids")."""
-    parts = [fields["ToUserName"], fields["FromUserName"]]
-    if "MsgId" in fields:
-        parts.append(fields["MsgId"])
-    else:
-        parts += [fields["CreateTime"], fields["Event"], fields.get("BusinessId", 0)]
-    return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()
+    what = fields.get("MsgId")
+    if what is None:
+        names = [
+            fields["CreateTime"],
+            "event",
+            fields["Event"],
+            str(fields.get("BusinessId", 0)),
+            None,
+        ]
+        what = json.dumps([*names, {"session_from": ""}], sort_keys=True)
+    text = f"{fields['ToUserName']}|{fields['FromUserName']}|{what}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def merchants(world: World, count: int) -> list[str]:

@@ -63,10 +63,12 @@ def test_a_queue_without_order_is_noticed(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_message_that_is_sent_again_silently_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     settle = Attempt._settle
 
-    def careless(self: Attempt, message: OutboundMessage, outcome: Outcome) -> None:
+    def careless(
+        self: Attempt, message: OutboundMessage, outcome: Outcome, *, queued: bool = True
+    ) -> None:
         if message.attempts == 1:
             self.sender.send(message)
-        settle(self, message, outcome)
+        settle(self, message, outcome, queued=queued)
 
     monkeypatch.setattr(Attempt, "_settle", careless)
     assert run(SHORT).broken["at_most_once answers duplicated"]

@@ -578,8 +578,19 @@ def test_the_sweeper_marks_an_abandoned_claim_as_unknown_and_says_so(desk: Desk)
     desk.clock.advance(1)
     assert desk.sweeper.sweep() == {"sending": 1}
     assert desk.now(message).status is Status.UNKNOWN
-    assert desk.told == ["unknown"]
+    assert (desk.told, desk.reports) == (["unknown"], [Status.UNKNOWN])
     assert desk.sweeper.sweep() == {}
+
+
+def test_the_sweeper_takes_a_claim_over_when_it_has_run_out_and_not_before(desk: Desk) -> None:
+    message = desk.accept()
+    desk.clock.advance(MINUTE)
+    until = desk.clock() + 5
+    desk.store.claim("42", message.message_id, now=desk.clock(), until=until)
+    desk.clock.now = until - 1
+    assert desk.sweeper.sweep() == {}
+    desk.clock.now = until
+    assert desk.sweeper.sweep() == {"sending": 1}
 
 
 def test_the_sweeper_gives_an_abandoned_at_least_once_message_back(desk: Desk) -> None:
@@ -676,6 +687,7 @@ def test_a_claim_that_was_given_back_meanwhile_is_left_to_the_queue(desk: Desk) 
         desk.sweeper.sweep()
     given_back = desk.now(message)
     assert (given_back.status, given_back.attempts) == (Status.ACCEPTED, 1)
+    assert given_back.claimed_until == 0
     assert desk.told == []
 
 
