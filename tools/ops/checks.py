@@ -16,8 +16,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from wechat_kf.domain.clock import SECOND, Clock, now_ms
 from wechat_kf.wechat.crypto import sign_parts
 
-QUEUES = ("Inbound", "Deliveries", "Outbound", "Broadcasts")
-TABLES = ("Merchants", "Conversations", "Messages", "Subscriptions", "Tokens")
+_DEAD_LETTERS, _QUEUE, _TABLE = "DeadLetterQueueUrl", "QueueUrl", "TableName"
+"""How the names of the stack's outputs end."""
+
+_ALARMS_AT_ONCE = 100
 TRIES = 3
 
 _TOKEN = re.compile(r"[A-Za-z0-9]{3,32}")
@@ -291,14 +293,14 @@ def _refusal(name: str, reply: Reply) -> Finding:
 
 def queues(deployment: Deployment) -> Iterator[Finding]:
     """Count waiting messages (no fault) and dead letters (a fault)."""
-    sqs = deployment.client("sqs")
-    waiting = _depths(sqs, deployment, [f"{queue}QueueUrl" for queue in QUEUES])
+    sqs, names = deployment.client("sqs"), _outputs(deployment, _DEAD_LETTERS)
+    waiting = _depths(sqs, deployment, names, _QUEUE)
     if waiting:
         advice = "check again: if it does not shrink, see the …Age alarms in docs/operations.md"
         yield Finding("queues", Verdict.WARNING, f"waiting: {waiting}", advice)
     else:
         yield Finding("queues", Verdict.OK, "empty")
-    dead = _depths(sqs, deployment, [f"{queue}DeadLetterQueueUrl" for queue in QUEUES])
+    dead = _depths(sqs, deployment, names, _DEAD_LETTERS)
     if dead:
         advice = "find the cause and fix it, then replay them (docs/operations.md)"
         yield Finding("dead letters", Verdict.FAILED, dead, advice)
@@ -306,17 +308,24 @@ def queues(deployment: Deployment) -> Iterator[Finding]:
         yield Finding("dead letters", Verdict.OK, "none")
 
 
-def _depths(sqs: Any, deployment: Deployment, outputs: Sequence[str]) -> str:
+def _outputs(deployment: Deployment, ending: str) -> list[str]:
+    """Return what comes before this ending in the names of the outputs. Raises KeyError."""
+    found = [name.removesuffix(ending) for name in deployment.outputs if name.endswith(ending)]
+    if not found:
+        raise KeyError(f"…{ending}")
+    return found
+
+
+def _depths(sqs: Any, deployment: Deployment, queues: Sequence[str], ending: str) -> str:
     """Format the queues that are not empty, with messages in flight: `Inbound 3, Outbound 1`."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     found: list[str] = []
-    for output in outputs:
-        answer = sqs.get_queue_attributes(QueueUrl=deployment.outputs[output], AttributeNames=names)
-        number = sum(int(answer["Attributes"][name]) for name in names)
+    for queue in queues:
+        url = deployment.outputs[queue + ending]
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        number = sum(int(attributes[name]) for name in names)
         if number:
-            found.append(
-                f"{output.removesuffix('DeadLetterQueueUrl').removesuffix('QueueUrl')} {number}"
-            )
+            found.append(f"{queue} {number}")
     return ", ".join(found)
 
 
@@ -326,7 +335,13 @@ def alarms(deployment: Deployment) -> Iterator[Finding]:
         yield Finding("alarms", Verdict.SKIPPED, "the emulator evaluates no alarms")
         return
     names = _resources(deployment, "AWS::CloudWatch::Alarm")
-    found = deployment.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
+    if not names:
+        yield Finding("alarms", Verdict.SKIPPED, "the stack has none")
+        return
+    client, found = deployment.client("cloudwatch"), []
+    for start in range(0, len(names), _ALARMS_AT_ONCE):
+        some = names[start : start + _ALARMS_AT_ONCE]
+        found += client.describe_alarms(AlarmNames=some, MaxRecords=_ALARMS_AT_ONCE)["MetricAlarms"]
     firing = sorted(one["AlarmName"] for one in found if one["StateValue"] == "ALARM")
     if firing:
         advice = "docs/operations.md has the cause and action of each"
@@ -355,16 +370,17 @@ def backups(deployment: Deployment) -> Iterator[Finding]:
         yield Finding(name, Verdict.SKIPPED, "the emulator keeps no backups")
         return
     dynamodb = deployment.client("dynamodb")
-    off = [table for table in TABLES if not _recoverable(dynamodb, deployment, table)]
+    tables = _outputs(deployment, _TABLE)
+    off = [table for table in tables if not _recoverable(dynamodb, deployment, table)]
     if off:
         advice = "it was switched off: redeploy, or switch it on at the table"
         yield Finding(name, Verdict.FAILED, "off: " + ", ".join(off), advice)
     else:
-        yield Finding(name, Verdict.OK, f"on for {len(TABLES)} tables")
+        yield Finding(name, Verdict.OK, f"on for {len(tables)} tables")
 
 
 def _recoverable(dynamodb: Any, deployment: Deployment, table: str) -> bool:
-    answer = dynamodb.describe_continuous_backups(TableName=deployment.outputs[f"{table}TableName"])
+    answer = dynamodb.describe_continuous_backups(TableName=deployment.outputs[table + _TABLE])
     recovery = answer["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
     return bool(recovery.get("PointInTimeRecoveryStatus") == "ENABLED")
 

@@ -204,14 +204,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"{options.file}: {error.strerror}", file=sys.stderr)
         return UNUSABLE
+    if table.encoding != "UTF-8":
+        name = table.rows[0].nickname if table.rows else ""
+        print(f"read as {table.encoding}; the first nickname is {name}", file=sys.stderr)
     for fault in table.faults:
         print(fault, file=sys.stderr)
     if table.faults:
         print(f"{len(table.faults)} faults; nothing was sent", file=sys.stderr)
         return UNUSABLE
-    if table.encoding != "UTF-8" and table.rows:
-        name = table.rows[0].nickname
-        print(f"read as {table.encoding}; the first nickname is {name}", file=sys.stderr)
     if options.check:
         print(f"{len(table.rows)} rows, no faults")
         return DONE

@@ -76,7 +76,7 @@ class Table:
 def read_rows(path: Path) -> Table:
     """Read a file as people save it: UTF-8 or GB18030, with commas, semicolons or tabs.
 
-    Excel on a Chinese Windows writes GB18030 unless told otherwise. Raises OSError.
+    Excel on a Chinese Windows writes GB18030 by default. Raises OSError.
     """
     content = path.read_bytes()
     if content.startswith(_WORKBOOKS):
@@ -86,9 +86,12 @@ def read_rows(path: Path) -> Table:
         return Table([], [Fault(1, "file", f"is not a text file that we can read: {_SAVE_AS}")])
     text, encoding = decoded
     header = text.split("\n", 1)[0]
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
+    delimiter = max(",;\t", key=header.count)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        names = [name.strip() for name in next(lines, [])]
+        if header.startswith("sep="):  # a hint for Excel alone
+            next(lines)
+        names = [name.strip().lower() for name in next(lines, [])]
         faults = list(_header_faults(names))
         if not faults:
             cells = [(lines.line_num, values) for values in lines if any(map(str.strip, values))]

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tools.ops import doctor
-from tools.ops.checks import QUEUES, TABLES, Deployment, Finding, Reply, Verdict, examine
+from tools.ops.checks import Deployment, Finding, Reply, Verdict, examine
 from wechat_kf.wechat.crypto import sign_parts
 
 TOKEN, AES_KEY = "pushtoken123", "a" * 43
@@ -20,6 +20,9 @@ APP_ID, APP_SECRET = "wx0123456789abcdef", "0123456789abcdef" * 2
 SECRETS = (TOKEN, AES_KEY, APP_SECRET)
 PUSH_URL = "https://push.example/wechat/push"
 SEEN = {"ok": True, "addresses": ["192.0.2.7"], "package_loss": ["0%"]}
+
+QUEUES = ("Inbound", "Deliveries", "Outbound", "Bulk", "Broadcasts")
+TABLES = ("Merchants", "Conversations", "Messages", "Subscriptions", "Tokens")
 
 OUTPUTS = {
     "PushSecretArn": "arn:push",
@@ -41,6 +44,7 @@ class FakeStack:
     token_answer: Any = field(default_factory=lambda: {"ok": True, "push_url": SEEN})
     token_crashes: bool = False
     depths: dict[str, int] = field(default_factory=dict)
+    alarms: tuple[str, ...] = ("TokenRefreshAlarm", "DailyQuotaAlarm")
     firing: tuple[str, ...] = ()
     listeners: tuple[str, ...] = ("arn:aws:sns:sub",)
     unprotected: tuple[str, ...] = ()
@@ -87,7 +91,13 @@ class FakeStack:
         names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
         return {"Attributes": dict(zip(names, (waiting, "0"), strict=True))}
 
-    def describe_alarms(self, *, AlarmNames: list[str]) -> dict[str, Any]:  # noqa: N803
+    def describe_alarms(
+        self,
+        *,
+        AlarmNames: list[str],  # noqa: N803
+        MaxRecords: int,  # noqa: N803
+    ) -> dict[str, Any]:
+        assert 0 < len(AlarmNames) <= MaxRecords <= 100  # without names it would list all of AWS's
         states = {name: "ALARM" if name in self.firing else "OK" for name in AlarmNames}
         alarms = [{"AlarmName": name, "StateValue": state} for name, state in states.items()]
         return {"MetricAlarms": alarms}
@@ -110,8 +120,7 @@ class FakeStack:
 
     def paginate(self, **_: str) -> list[dict[str, Any]]:
         resources = [
-            ("AWS::CloudWatch::Alarm", "TokenRefreshAlarm"),
-            ("AWS::CloudWatch::Alarm", "DailyQuotaAlarm"),
+            *(("AWS::CloudWatch::Alarm", name) for name in self.alarms),
             ("AWS::Logs::LogGroup", "/push"),
         ]
         return [
@@ -351,3 +360,20 @@ def test_blanks_inside_a_secret_are_a_fault() -> None:
     assert FakeStack(push_secret=spoiled).examine()["push secret"].verdict is Verdict.FAILED
     empty = secret(app_id="  ", app_secret=APP_SECRET)
     assert "app_id is missing" in FakeStack(app_secret=empty).examine()["app secret"].detail
+
+
+def test_a_stack_without_alarms_is_not_judged_by_those_of_others() -> None:
+    assert FakeStack(alarms=()).examine()["alarms"].verdict is Verdict.SKIPPED
+
+
+def test_more_alarms_than_one_call_takes_are_all_looked_at() -> None:
+    many = tuple(f"Alarm{number}" for number in range(230))
+    found = FakeStack(alarms=many, firing=("Alarm229",)).examine()["alarms"]
+    assert found.detail == "in state ALARM: Alarm229"
+    assert FakeStack(alarms=many).examine()["alarms"].detail.startswith("none of 230 alarms")
+
+
+def test_every_queue_of_the_stack_is_looked_at() -> None:
+    findings = FakeStack(depths={"Bulk": 3, "Bulk-dead": 2}).examine()
+    assert findings["queues"].detail == "waiting: Bulk 3"
+    assert findings["dead letters"].detail == "Bulk 2"

@@ -350,6 +350,14 @@ def test_empty_rows_and_columns_and_backslashes_are_excels_and_no_fault(file: Pa
     assert [row.icon_file for row in table.rows] == [file.parent / "icons" / "a.png"]
 
 
+@pytest.mark.parametrize("first", ["sep=;\n", ""])
+def test_a_hint_for_excel_and_capitals_in_the_header_are_no_fault(file: Path, first: str) -> None:
+    text = f"{first}{HEADER.upper()}m-1,,苹果旗舰店,icon.png\n".replace(",", ";")
+    file.write_text(text, encoding="utf-8")
+    table = read_rows(file)
+    assert (len(table.rows), table.faults) == (1, [])
+
+
 def test_the_line_of_a_row_is_the_files_own(file: Path) -> None:
     write(file, "", '"m-1",,苹果旗舰店,icon.png', "", "m-2,,香蕉旗舰店,icon.png")
     assert [row.line for row in read_rows(file).rows] == [3, 5]

@@ -65,6 +65,8 @@ def test_register_hands_everything_over_and_reads_the_icons_address_back() -> No
 @pytest.mark.parametrize(
     "failure",
     [
+        MalformedReplyError(operations.GET, "no JSON", http_status=502),
+        api_error(45071, "", operations.GET),
         api_error(-1, "", operations.GET),
         TransportError(operations.GET, sent="perhaps", reason="read timeout"),
         UnavailableError("no token"),
@@ -168,6 +170,13 @@ def test_an_odd_entry_is_reported_and_spoils_no_list(odd: SubMerchant) -> None:
     with pytest.raises(UnreadableEntryError) as raised:
         directory(client).get("42")
     assert raised.value.business_id == odd.business_id
+
+
+def test_an_answer_that_describes_no_sub_merchant_is_unreadable() -> None:
+    malformed = MalformedReplyError(operations.GET, "business_info missing", http_status=200)
+    with pytest.raises(UnreadableEntryError) as raised:
+        directory(StubClient(get=malformed)).get("42")
+    assert (raised.value.business_id, raised.value.code) == ("42", "malformed_reply")
 
 
 def test_what_does_not_identify_a_merchant_may_be_odd() -> None:

@@ -12,7 +12,7 @@ from wechat_kf.domain.merchants.merchant import (
     Registration,
     UnreadableEntryError,
 )
-from wechat_kf.errors import UnavailableError
+from wechat_kf.errors import AppError
 from wechat_kf.wechat import errors as wechat_errors
 from wechat_kf.wechat.client import WeChatClient
 from wechat_kf.wechat.submerchants import SubMerchant
@@ -55,6 +55,8 @@ class WeChatDirectory:
     def get(self, business_id: str) -> DirectoryEntry | None:
         try:
             return _entry(self._client.get(business_id=business_id))
+        except wechat_errors.MalformedReplyError:
+            raise UnreadableEntryError(business_id) from None
         except wechat_errors.SubMerchantNotFoundError:
             return None
 
@@ -84,7 +86,7 @@ class WeChatDirectory:
         """
         try:
             found = self.get(business_id)
-        except (wechat_errors.WeChatError, UnavailableError):
+        except (wechat_errors.WeChatError, AppError):
             found = None
         return found or DirectoryEntry(
             business_id, registration.account_name, registration.nickname
