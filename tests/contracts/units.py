@@ -76,6 +76,16 @@ class MeteredClient:
         self._read([answer.get("Item", {})], consistent=request.get("ConsistentRead", False))
         return answer
 
+    def batch_get_item(self, **request: Any) -> Any:
+        """Charged for each item by itself, also for those that do not exist."""
+        answer = self._client.batch_get_item(**request)
+        for table, asked in request["RequestItems"].items():
+            items = answer["Responses"][table]
+            missing: list[Item] = [{}] * (len(asked["Keys"]) - len(items))
+            for item in [*items, *missing]:
+                self._read([item], consistent=asked.get("ConsistentRead", False))
+        return answer
+
     def query(self, **request: Any) -> Any:
         """Charged for what is read before it is filtered, and whatever is left out."""
         whole = {
