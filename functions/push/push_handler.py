@@ -1,8 +1,8 @@
 """Receive WeChat's pushes: verify, decrypt, parse, enqueue, answer.
 
 `success` is answered only when the event is safe in the queue. A request that is not WeChat's is
-answered 403 (413 when too large) and nothing of it is queued; when the queue does not take the
-event the answer is 500, so that WeChat tries again.
+answered 403 (413 when too large) and nothing of it is queued. The answer is 500, so that WeChat
+tries again, when the queue does not take the event or when the keys may just have been rotated.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from wechat_kf.adapters.aws.clients import push_clients
 from wechat_kf.adapters.aws.queues import EventSqsQueue
 from wechat_kf.adapters.aws.secret_cache import SecretCache
-from wechat_kf.adapters.wechat.push_receiver import PushPolicy, PushReceiver
+from wechat_kf.adapters.wechat.push_receiver import KeysInDoubtError, PushPolicy, PushReceiver
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.errors import UnavailableError
@@ -38,6 +38,14 @@ class PushSettings:
 SETTINGS = load_settings(PushSettings)
 LOG_ACCEPTED = logger.log_level <= logging.DEBUG
 """Read once at import: checking the log level costs a tenth of opening a push."""
+
+
+def report_unusable(reason: str) -> None:
+    """Report a push secret that cannot be used; the last good keys, if any, stay in use."""
+    count("PushSecretUnusable")
+    logger.error("push secret unusable", reason=reason)
+
+
 SQS, SECRETS_MANAGER = push_clients()
 RECEIVER = PushReceiver(
     PushPolicy(
@@ -48,6 +56,7 @@ RECEIVER = PushReceiver(
     ),
     SecretCache(SECRETS_MANAGER, SETTINGS.push_secret_arn, now_ms),
     EventSqsQueue(SQS, SETTINGS.inbound_queue_url),
+    report_unusable=report_unusable,
 )
 
 
@@ -62,6 +71,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     except PushRefusedError as error:
         count("PushRefused", reason=error.refusal)
         logger.warning("push refused", reason=error.refusal)
+        if isinstance(error, KeysInDoubtError):
+            return _answer(500, "try again")
         return _answer(413 if error.refusal is Refusal.TOO_LARGE else 403, "refused")
     except UnavailableError as error:
         count("PushNotQueued")

@@ -51,6 +51,7 @@ class FakeAws:
 
     secret: dict[str, str] = field(default_factory=lambda: dict(SECRETS))
     secret_delay: float = 0
+    secret_status: int = 200
     sqs_delay: float = 0
     sqs_status: int = 200
     sqs_loses_answers: bool = False
@@ -68,7 +69,7 @@ class FakeAws:
         self.calls.append(call)
         if call == "GetSecretValue":
             self.released.wait(self.secret_delay)
-            return 200, {"SecretString": json.dumps(self.secret)}
+            return self.secret_status, {"SecretString": json.dumps(self.secret)}
         self.released.wait(self.sqs_delay)
         if self.sqs_status != 200:
             return self.sqs_status, {"__type": "com.amazonaws.sqs#AccessDenied", "message": "no"}
@@ -358,12 +359,45 @@ def test_rotated_keys_are_taken_up_with_the_first_push_that_needs_them(
     rotated = replace(CONSOLE, token="rotated", encoding_aes_key="R" * 43)
     aws.secret = {"token": rotated.token, "encoding_aes_key": rotated.encoding_aes_key}
 
-    # Secrets Manager is not asked again at once, lest forged pushes flood it
+    # Secrets Manager is not asked again at once, lest forged pushes flood it; WeChat tries again
     assert function(rotated.push(MESSAGES["image"]))["statusCode"] == 403
-    later = time.time() + 31
+    later = time.time() + 6
     monkeypatch.setattr(function.module.RECEIVER._secret, "_clock", lambda: int(later * 1000))
 
     assert function(rotated.push(MESSAGES["image"])) == SUCCESS
+
+
+def test_a_push_that_newer_keys_may_open_is_tried_again_while_they_cannot_be_read(
+    function: Function, aws: FakeAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert function(CONSOLE.push(MESSAGES["text"])) == SUCCESS
+    aws.secret_status = 400
+    later = time.time() + 6
+    monkeypatch.setattr(function.module.RECEIVER._secret, "_clock", lambda: int(later * 1000))
+
+    for _ in range(2):
+        answer = function(replace(CONSOLE, token="rotated").push(MESSAGES["image"]))
+        assert (answer["statusCode"], answer["body"]) == (500, "try again")
+    assert function(CONSOLE.push(MESSAGES["link"])) == SUCCESS
+    assert aws.calls.count("GetSecretValue") == 2
+
+
+def test_a_typo_in_the_secret_is_counted_and_stops_no_push(
+    function: Function,
+    aws: FakeAws,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert function(CONSOLE.push(MESSAGES["text"])) == SUCCESS
+    aws.secret = {"token": CONSOLE.token, "encoding_aes_key": "k" * 42}
+    later = time.time() + 301
+    monkeypatch.setattr(function.module.RECEIVER._secret, "_clock", lambda: int(later * 1000))
+
+    assert function(CONSOLE.push(MESSAGES["image"])) == SUCCESS
+
+    shown = capsys.readouterr().out
+    assert "PushSecretUnusable" in shown
+    assert "k" * 42 not in shown + function.log.getvalue()
 
 
 def test_under_a_silent_queue_the_answer_comes_in_time_and_is_no_success(

@@ -1,5 +1,6 @@
 """Taking pushes in: only what is safe in the queue is acknowledged, and keys change meanwhile."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,13 @@ from wechatpy.crypto import WeChatCrypto
 
 from tests.fakes import RecordingEvents
 from tests.pushes import BROKEN_PUSHES, MESSAGES, BrokenPush, Console
-from wechat_kf.adapters.wechat.push_receiver import PushPolicy, PushReceiver, Received
+from wechat_kf.adapters.aws.secret_cache import SecretCache
+from wechat_kf.adapters.wechat.push_receiver import (
+    KeysInDoubtError,
+    PushPolicy,
+    PushReceiver,
+    Received,
+)
 from wechat_kf.domain.events import Event
 from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat.push import PushMode, PushRefusedError, Refusal
@@ -39,11 +46,14 @@ class FakeSecret:
     held: Mapping[str, str]
     latest: Mapping[str, str] | None = None
     refreshes: int = 0
+    silent: bool = False
 
     def get(self) -> Mapping[str, str]:
         return self.held
 
     def refresh_now(self) -> bool:
+        if self.silent:
+            raise UnavailableError("Secrets Manager failed a moment ago")
         self.refreshes += 1
         before, self.held = self.held, self.latest or self.held
         return self.held != before
@@ -62,7 +72,14 @@ class House:
         self.secret = self.secret or FakeSecret(secret_of(self.console))
         mode = PushMode(self.console.mode)
         policy = PushPolicy(self.console.app_id, mode, 600, transfer_main_account=self.transfer)
-        self.receiver = PushReceiver(policy, self.secret, self.queue, clock=lambda: NOW * 1000)
+        self.unusable: list[str] = []
+        self.receiver = PushReceiver(
+            policy,
+            self.secret,
+            self.queue,
+            clock=lambda: NOW * 1000,
+            report_unusable=self.unusable.append,
+        )
 
     @property
     def queued(self) -> list[Event]:
@@ -199,9 +216,92 @@ def test_a_secret_filled_in_later_is_taken_up() -> None:
     with pytest.raises(UnavailableError):
         house.receive(MESSAGES["text"])
 
-    secret.held = secret_of(CONSOLE)
+    secret.latest = secret_of(CONSOLE)
 
     assert house.receive(MESSAGES["text"]).answer == "success"
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        replace(CONSOLE, token="BBBBB"),
+        replace(CONSOLE, encoding_aes_key="B" * 43),
+        replace(CONSOLE, app_id="wx0000000000000000"),
+    ],
+)
+def test_while_the_secret_cannot_be_read_again_keys_are_in_doubt(sender: Console) -> None:
+    house = House(secret=FakeSecret(secret_of(CONSOLE), latest=secret_of(NEW), silent=True))
+    with pytest.raises(KeysInDoubtError):
+        house.receiver.receive(*sender.push(MESSAGES["text"]))
+    with pytest.raises(KeysInDoubtError):
+        house.receiver.verify(replace(CONSOLE, token="BBBBB").verification("123"))
+    assert house.queued == []
+
+
+@pytest.mark.parametrize("typo", [{"encoding_aes_key": "A" * 42}, {"token": ""}, {}])
+def test_a_typo_in_the_secret_leaves_the_last_good_keys_in_use(typo: dict[str, str]) -> None:
+    # Given a receiver that knows good keys, and a secret that was saved with a typo
+    secret = FakeSecret(secret_of(CONSOLE))
+    house = House(secret=secret)
+    house.receive(MESSAGES["text"])
+    secret.held = secret_of(CONSOLE) | typo if typo else {}
+
+    # When pushes come that the good keys open, and others
+    assert house.receive(MESSAGES["image"]).answer == "success"
+    with pytest.raises(KeysInDoubtError):
+        house.receiver.receive(*NEW.push(MESSAGES["text"]))
+
+    # Then it was reported once, without the secret, and the corrected one is taken up
+    assert len(house.unusable) == 1
+    assert CONSOLE.token not in house.unusable[0]
+    secret.latest = secret_of(NEW)
+    assert house.receiver.receive(*NEW.push(MESSAGES["link"])).answer == "success"
+    with pytest.raises(PushRefusedError) as caught:
+        house.receive(MESSAGES["text"])
+    assert not isinstance(caught.value, KeysInDoubtError)
+
+
+def test_rotating_as_the_handbook_says_loses_no_push_whoever_else_is_calling() -> None:
+    # Given the real cache, and strangers who push all the time
+    clock = [NOW * 1000]
+    stored = {"now": secret_of(CONSOLE)}
+
+    class SecretsManager:
+        def get_secret_value(self, **_: str) -> dict[str, str]:
+            return {"SecretString": json.dumps(stored["now"])}
+
+    old, new = (replace(console, clock=lambda: clock[0] / 1000) for console in (CONSOLE, NEW))
+    queue = RecordingEvents()
+    receiver = PushReceiver(
+        PushPolicy(old.app_id, PushMode.SECURE, 600),
+        SecretCache(SecretsManager(), "arn", lambda: clock[0]),
+        queue,
+        clock=lambda: clock[0],
+    )
+    stranger = replace(old, token="stranger")
+
+    def pushed(console: Console, number: int) -> bool:
+        """Whether one of WeChat's three tries, five seconds apart, is taken."""
+        for _ in range(3):
+            clock[0] += 5_000
+            for _ in range(3):
+                with pytest.raises(PushRefusedError):
+                    receiver.receive(*stranger.push(MESSAGES["text"]))
+            with contextlib.suppress(PushRefusedError):
+                receiver.receive(*console.push({**MESSAGES["text"], "MsgId": number}))
+                return True
+        return False
+
+    # When the secret is saved, then the console, with a pause or in one go
+    assert all(pushed(old, number) for number in range(1, 20))
+    for pause in (0, 1_000, 360_000):
+        stored["now"] = secret_of(new, previous=old)
+        clock[0] += pause
+        assert all(pushed(new, number) for number in range(20, 30))
+        old, new = new, old
+
+    # Then nothing was lost
+    assert len(queue.events) == 29
 
 
 def test_plain_mode_needs_no_aes_key() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from wechat_kf.adapters.wechat.push_events import to_event
 from wechat_kf.domain.clock import SECOND, Clock, now_ms
 from wechat_kf.domain.events import MAIN_ACCOUNT, Event, EventQueue
 from wechat_kf.errors import UnavailableError
+from wechat_kf.observability import logger
 from wechat_kf.wechat.push import (
     EVENT,
     Push,
@@ -20,6 +21,8 @@ from wechat_kf.wechat.push import (
     Refusal,
     transfer_reply,
 )
+
+T = TypeVar("T")
 
 SUCCESS: Final = "success"
 """WeChat's word for "we have it, do not push it again"; never encrypted."""
@@ -33,7 +36,11 @@ class SecretSource(Protocol):
     def get(self) -> Mapping[str, str]: ...
 
     def refresh_now(self) -> bool:
-        """Read it again, at most every half minute; whether it changed."""
+        """Read it again; return whether it changed. Raise `UnavailableError` when it cannot be."""
+
+
+class KeysInDoubtError(PushRefusedError):
+    """Refused, but the keys may have been rotated a moment ago: it must be pushed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,40 +65,49 @@ class Received(NamedTuple):
     answer: str
 
 
+def _log_unusable(reason: str) -> None:
+    logger.error("push secret unusable", reason=reason)
+
+
 class PushReceiver:
-    """Verifies, decrypts, parses and queues. Needs no state but the secret's copy."""
+    """Verifies, decrypts, parses and queues. Keeps the last keys that can be used.
+
+    `report_unusable` is called with the reason for each version of the secret that cannot be used.
+    """
 
     def __init__(
-        self, policy: PushPolicy, secret: SecretSource, events: EventQueue, clock: Clock = now_ms
+        self,
+        policy: PushPolicy,
+        secret: SecretSource,
+        events: EventQueue,
+        clock: Clock = now_ms,
+        report_unusable: Callable[[str], None] = _log_unusable,
     ) -> None:
         self._policy = policy
         self._secret = secret
         self._events = events
+        self._report_unusable = report_unusable
         self._clock = clock
         self._opened_with: Mapping[str, str] | None = None
         self._opener: PushOpener | None = None
+        self._usable = False
 
     def verify(self, query: Mapping[str, str]) -> str:
-        """The `echostr` to answer WeChat's URL verification with.
+        """Return the `echostr` to answer WeChat's URL verification with.
 
-        Raises `PushRefusedError`, `UnavailableError`.
+        Raises what `receive` raises.
         """
-        try:
-            return self._current_opener().verify_url(query)
-        except PushRefusedError as error:
-            return self._newer_opener(error).verify_url(query)
+        return self._use_keys(lambda opener: opener.verify_url(query))
 
     def receive(self, body: bytes, query: Mapping[str, str]) -> Received:
-        """Queue the push; returns only when its event is safe.
+        """Queue the push; return only when its event is safe.
 
         Raises:
             PushRefusedError: it is none of WeChat's, or broken; nothing was queued.
+            KeysInDoubtError: perhaps it is WeChat's; nothing was queued, WeChat must try again.
             UnavailableError: the queue or the secret cannot be reached; WeChat must try again.
         """
-        try:
-            push = self._current_opener().open(body, query)
-        except PushRefusedError as error:
-            push = self._newer_opener(error).open(body, query)
+        push = self._use_keys(lambda opener: opener.open(body, query))
         event = to_event(push, self._policy.app_id)
         self._events.put(event)
         return Received(event, self._answer_to(push, query))
@@ -103,34 +119,51 @@ class PushReceiver:
             return transfer_reply(push, nonce=query["nonce"], now=self._clock() // SECOND)
         return SUCCESS
 
-    def _newer_opener(self, error: PushRefusedError) -> PushOpener:
-        """The keys may have been rotated a moment ago: look once, or believe the refusal.
-
-        Raises `error` unless there are other keys than those that led to it.
-        """
-        if error.refusal not in _KEY_FAULTS or not self._secret.refresh_now():
-            raise error
-        return self._current_opener()
+    def _use_keys(self, use: Callable[[PushOpener], T]) -> T:
+        """Use the keys in memory, and once more with those that were rotated a moment ago."""
+        try:
+            return use(self._current_opener())
+        except PushRefusedError as error:
+            refused = error
+        if refused.refusal not in _KEY_FAULTS:
+            raise refused
+        try:
+            changed = self._secret.refresh_now()
+        except UnavailableError:
+            raise KeysInDoubtError(refused.refusal) from None
+        opener = self._current_opener()
+        if not self._usable:
+            raise KeysInDoubtError(refused.refusal)
+        if not changed:
+            raise refused
+        return use(opener)
 
     def _current_opener(self) -> PushOpener:
-        secret = self._secret.get()
-        if self._opener is None or secret is not self._opened_with:
-            self._opener = self._new_opener(push_keys(secret))
-            self._opened_with = secret
+        self._take_up(self._secret.get())
+        if self._opener is None and self._secret.refresh_now():
+            self._take_up(self._secret.get())
+        if self._opener is None:
+            # Not filled in yet, or filled in wrongly: not the fault of the push, which must wait.
+            raise UnavailableError("the push secret cannot be used")
         return self._opener
 
-    def _new_opener(self, keys: list[PushKeys]) -> PushOpener:
+    def _take_up(self, secret: Mapping[str, str]) -> None:
+        if secret is self._opened_with:
+            return
+        self._opened_with = secret
         try:
-            return PushOpener(
+            opener = PushOpener(
                 app_id=self._policy.app_id,
                 mode=self._policy.mode,
-                keys=keys,
+                keys=push_keys(secret),
                 max_age_seconds=self._policy.max_age_seconds,
                 clock=lambda: self._clock() / SECOND,
             )
         except ValueError as error:
-            # Not filled in yet, or filled in wrongly: not the fault of the push, which must wait.
-            raise UnavailableError(f"the push secret cannot be used: {error}") from None
+            self._usable = False
+            self._report_unusable(str(error))
+        else:
+            self._opener, self._usable = opener, True
 
 
 def push_keys(secret: Mapping[str, str]) -> list[PushKeys]:
