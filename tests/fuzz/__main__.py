@@ -159,8 +159,9 @@ and then signed as WeChat would sign it, so that the mutation gets past the sign
 {bends}
 
 The only exception that may come out is `PushRefusedError`. Whatever is taken for a push must become
-an event that SQS takes, and that comes back from both queues as it went in; `verify_url` and the
-answer that hands a message to WeChat's own tool are called as well (`tests/fuzz/push_path.py`).
+an event that SQS takes, and that comes back from both queues as it went in. A genuine push must be
+taken whatever bytes its texts hold, with its sender, merchant, message and type. `verify_url` and
+the answer that hands a message to WeChat's own tool are called as well (`tests/fuzz/push_path.py`).
 The seeds are every kind of push and every broken push of `tests/pushes.py`.
 """
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from tests.pushes import BROKEN_PUSHES, MESSAGES, Console, Request, frame_of
@@ -27,7 +27,7 @@ from wechat_kf.adapters.webhooks.webhook import sign
 from wechat_kf.adapters.wechat.push_events import to_event
 from wechat_kf.domain.events import Event
 from wechat_kf.domain.subscriptions.delivery import Delivery
-from wechat_kf.wechat.push import EVENT, PushOpener, PushRefusedError, transfer_reply
+from wechat_kf.wechat.push import EVENT, Push, PushOpener, PushRefusedError, transfer_reply
 
 NOW: Final = 1714112445
 HERE: Final = b"$"
@@ -49,9 +49,39 @@ DICTIONARY: Final = (
     *(name.encode() for name in sorted({name for fields in MESSAGES.values() for name in fields})),
     *(b"MsgID", b"BusinessId", b"Encrypt", b"aes", b"raw", b"event", b"text", b"signature"),
     *(b"<xml>", b"</xml>", b"<![CDATA[", b"]]>", b"<!DOCTYPE", b"<!ENTITY", b"<?xml", b"&#0;"),
+    *(
+        b"]]></Content>",
+        b"<Content><![CDATA[",
+        b"]]></Title>",
+        b"<Title><![CDATA[",
+        b"]]></PagePath>",
+    ),
+    *(
+        b"<PagePath><![CDATA[",
+        b"<MsgId>6</MsgId>",
+        b"<BusinessId>7</BusinessId>",
+        b"</xml>",
+        b"\x08",
+    ),
+    *(
+        b"<FromUserName><![CDATA[oX]]></FromUserName>",
+        b"]]></SessionFrom>",
+        b"\xed\xa0\xbd",
+        b'\\"',
+    ),
     *(b'":{"', b'":[', b"NaN", b"1e999", b"-0", b"\\ud83d", b"\\u0000", b"\xef\xbf\xbf", b"null"),
 )
 """Words the fuzzer may put anywhere."""
+
+KINDS: Final = (
+    ("text", ("Content",)),
+    ("miniprogrampage", ("Title", "AppId", "PagePath", "ThumbUrl", "ThumbMediaId")),
+    ("image", ("PicUrl", "MediaId")),
+    ("user_enter_tempsession", ("SessionFrom",)),
+    ("link", ("Title", "Description", "Url")),
+    ("debug_demo", ("debug_str",)),
+)
+"""Kinds of pushes, and their texts in WeChat's order."""
 
 _PLAIN_MESSAGE: Final = b'{"MsgType":"event"}'
 
@@ -108,6 +138,23 @@ def _unsigned(console: Console, payload: bytes) -> Request:
     return Request(body, {**console.push(MESSAGES["text"]).query, **bent})
 
 
+def _text(console: Console, payload: bytes) -> Request:
+    """Bends the texts of a genuine push, written unescaped as WeChat does: it must be taken."""
+    fields, names, _ = _genuine(payload)
+    typed = payload[1:].split(b"\n", maxsplit=len(names) - 1)
+    return console.push({**fields, **dict(zip(names, typed, strict=False))})
+
+
+def _genuine(payload: bytes) -> tuple[dict[str, Any], tuple[str, ...], str]:
+    """The push that the first byte chooses, its texts, and its merchant."""
+    choice = payload[0] if payload else 0
+    kind, names = KINDS[choice % len(KINDS)]
+    fields = dict(MESSAGES[kind])
+    if choice < 128:
+        return fields, names, "0"
+    return {**fields, "BusinessId": 42}, names, "42"
+
+
 BENDS: Final[tuple[Callable[[Console, bytes], Request], ...]] = (
     _message,
     _frame,
@@ -116,6 +163,7 @@ BENDS: Final[tuple[Callable[[Console, bytes], Request], ...]] = (
     _envelope,
     _query,
     _unsigned,
+    _text,
 )
 
 
@@ -127,21 +175,36 @@ def check(data: bytes) -> bool:
     if len(data) < 2:
         return False
     bend, which = BENDS[data[0] % len(BENDS)], data[1] % len(CONSOLES)
-    return _received(bend(CONSOLES[which], data[2:]), which)
+    push = _received(bend(CONSOLES[which], data[2:]), which)
+    if bend is _text:
+        _promise(push is not None, "a genuine push is never refused for its text")
+        _check_identity(push, data[2:])
+    return push is not None
 
 
-def _received(request: Request, which: int) -> bool:
+def _check_identity(push: Push | None, payload: bytes) -> None:
+    fields, _, merchant = _genuine(payload)
+    is_same = push is not None and (
+        (push.account, push.openid) == (fields["ToUserName"], fields["FromUserName"])
+        and (push.kind, push.event) == (fields["MsgType"], fields.get("Event"))
+        and (push.created_at, push.business_id) == (fields["CreateTime"], merchant)
+        and push.message_id == (str(fields["MsgId"]) if "MsgId" in fields else None)
+    )
+    _promise(is_same, "no text changes who wrote, to whom, or which message it is")
+
+
+def _received(request: Request, which: int) -> Push | None:
     console, opener = CONSOLES[which], OPENERS[which]
     _verified(opener, request)
     try:
         push = opener.open(*request)
     except PushRefusedError:
-        return False
+        return None
     event = to_event(push, console.app_id)
     _check_travels(event)
     if push.kind != EVENT:
         transfer_reply(push, nonce=request.query["nonce"], now=NOW).encode()
-    return True
+    return push
 
 
 def _verified(opener: PushOpener, request: Request) -> None:
@@ -169,9 +232,21 @@ def _promise(kept: bool, promise: str) -> None:
         raise BrokenPromiseError(promise)
 
 
+TYPED: Final = (
+    *(b"hello", b"a]]>b", b"\x08\x00\x1d", b"\xf0\x9f\x91", b"\xef\xbf\xbe", b"&lt;<!DOCTYPE xml>"),
+    *(b"a]]></Content><MsgId>6</MsgId><Content><![CDATA[b", b"]]></Content></xml>"),
+    b"t]]></Title><BusinessId>7</BusinessId><Title><![CDATA[\n\n"
+    b"p]]></Title><AppId><![CDATA[a]]></AppId><BusinessId>7</BusinessId><PagePath><![CDATA[q",
+    b"]]></SessionFrom><Event><![CDATA[x]]></Event><SessionFrom><![CDATA[",
+    b'","MsgId":6,"Content":"',
+)
+
+
 def seeds() -> Iterator[bytes]:
     """Inputs to start from: every kind of push, and every broken one, bent in every place."""
     for which, console in enumerate(CONSOLES):
+        for choice in (*range(len(KINDS)), *range(130, 130 + len(KINDS))):
+            yield from (_input(_text, which, bytes([choice]) + typed) for typed in TYPED)
         for fields in MESSAGES.values():
             yield from _seeds_of(which, console, console.render(fields))
         for broken in BROKEN_PUSHES:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.fuzz import push_path
 from tests.fuzz.push_path import BENDS, BrokenPromiseError, check, seeds
 from wechat_kf.adapters.aws.queues import event_to_body
 from wechat_kf.domain.events import Event
+from wechat_kf.wechat import push_body
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +28,26 @@ def test_an_input_cut_short_is_refused_or_taken(inputs: list[bytes]) -> None:
     assert seen == {True, False}
 
 
-@pytest.mark.parametrize("data", [b"", b"\0", b"\0\0", b"\xff\xff", b"\5\0a=%ff&a;b&=&&\n\xff"])
+@pytest.mark.parametrize("data", [b"", b"\0", b"\0\0", b"\xfe\xff", b"\5\0a=%ff&a;b&=&&\n\xff"])
 def test_odd_inputs_are_no_fault_of_the_harness(data: bytes) -> None:
     assert not check(data)
+
+
+def test_a_genuine_push_that_is_refused_is_found(
+    inputs: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push_body, "_read_odd_template", lambda _: None)
+    with pytest.raises(BrokenPromiseError, match=r"never refused for its text|who wrote"):
+        [check(data) for data in inputs]
+
+
+def test_a_text_that_changes_the_merchant_is_found(
+    inputs: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a reader that believes such fields wherever they stand
+    monkeypatch.setattr(push_body, "_NAMES", re.compile("(?!)"))
+    with pytest.raises(BrokenPromiseError, match="who wrote"):
+        [check(data) for data in inputs]
 
 
 def test_an_unexpected_exception_comes_out(
