@@ -11,7 +11,13 @@ import pytest
 from tests.fake_directory import FakeDirectory
 from tests.fakes import FakeClock, InMemoryMerchants
 from wechat_kf.domain.merchants.merchant import DirectoryEntry, Merchant
-from wechat_kf.domain.merchants.reconciliation import MerchantSync, SyncReport
+from wechat_kf.domain.merchants.reconciliation import (
+    BUDGET_MS,
+    PAGE,
+    WORKERS,
+    MerchantSync,
+    SyncReport,
+)
 from wechat_kf.errors import UnavailableError
 
 
@@ -287,3 +293,25 @@ def test_merchants_are_settled_side_by_side(house: House) -> None:
 
     house.store.add = meet  # type: ignore[method-assign]
     assert len(house.sync.run().added) == house.sync.workers
+
+
+def test_out_of_time_no_other_page_is_asked_for(house: House) -> None:
+    for number in range(3 * PAGE):
+        house.directory.add(f"shop_{number:04}", f"商店{number}")
+    listing = house.directory.list
+
+    def slow(report_unreadable: Callable[[str], None]) -> Iterator[DirectoryEntry]:
+        for number, entry in enumerate(listing(report_unreadable)):
+            if number == PAGE:
+                house.clock.advance(house.sync.budget_ms + 1)
+            yield entry
+
+    house.directory.list = slow  # type: ignore[method-assign]
+    report = house.sync.run()
+    assert (report.listed, report.complete, len(report.added)) == (2 * PAGE, False, PAGE)
+    assert house.directory.calls == ["list", "list"]
+
+
+def test_the_limits_are_those_that_the_documents_say() -> None:
+    assert (BUDGET_MS, WORKERS) == (20_000, 8)  # docs/merchants.md
+    assert PAGE == 200  # the most that WeChat and our store give at once
