@@ -14,6 +14,15 @@ from tests.rehearsal.pythons import find_python
 
 LAMBDA_PYTHON = "3.13"
 ISOLATE = Path(__file__).parent / "isolate.sh"
+CHECK = """
+set -e
+refuse() { if touch "$1/probe" 2>/dev/null; then echo "$1 can be written" >&2; exit 1; fi; }
+for folder in / /opt /var /var/task /var/lang /var/runtime /dev/shm; do refuse "$folder"; done
+touch /tmp/probe
+test "$(id -u)" = 993
+test -z "${HOME:-}"
+"""
+"""What must hold for a process that was isolated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +98,7 @@ def _explain_no_isolation(interpreter: Interpreter) -> str | None:
         }
         try:
             tried = subprocess.run(
-                ["unshare", "--mount", "bash", ISOLATE, "true"],
+                ["unshare", "--mount", "bash", ISOLATE, "PATH=/usr/bin:/bin", "bash", "-c", CHECK],
                 check=False,
                 capture_output=True,
                 text=True,
