@@ -3,7 +3,9 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-PYTHON ?= python3
+# Lambda's Python where there is one, so that `make run` and `make test` use what Lambda uses.
+LAMBDA_PYTHONS := python3.13 $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python3.13)
+PYTHON ?= $(firstword $(foreach python,$(LAMBDA_PYTHONS),$(shell $(python) -c 'import sys; print(sys.executable)' 2>/dev/null)) python3)
 ARCHITECTURE ?= arm64
 LOCAL_DIR ?= .local
 ONCE ?=
