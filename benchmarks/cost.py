@@ -175,8 +175,11 @@ ALARM_METRICS = sum(
 """An alarm costs as much for each metric that it watches."""
 DASHBOARDS = _in_template("AWS::CloudWatch::Dashboard")
 SECRETS = _in_template("AWS::SecretsManager::Secret")
-QUEUES = _in_template("AWS::SQS::Queue") // 2
-"""Each has a second one for its dead letters, which nobody polls."""
+QUEUES = sum(
+    one["Type"] == "AWS::SQS::Queue" and "DeadLetter" not in name
+    for name, one in read_template()["Resources"].items()
+)
+"""Nobody polls the queues of dead letters."""
 
 # -- what one message uses
 
@@ -223,8 +226,8 @@ def sent(batch: int) -> Usage:
 
 IDLE = (
     Usage(sqs_requests=QUEUES * POLLERS * 3 * MINUTES_A_MONTH)
-    # the sweeper reads an empty index a minute; token looks at its row every minute
-    + Usage(invocations=2, gb_seconds=2 * 0.05 * 0.5, reads=0.5 + 1).times(MINUTES_A_MONTH)
+    # the sweeper reads an empty index and the list of backlogs a minute; token looks at its row
+    + Usage(invocations=2, gb_seconds=2 * 0.05 * 0.5, reads=2 * 0.5 + 1).times(MINUTES_A_MONTH)
 )
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 
 import boto3
 import pytest
 from hypothesis import settings
+
+# Without a namespace Powertools refuses to write a metric, and with it whatever counts one fails.
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "test")
 
 # The same examples in every run, whatever they take: looking for new ones is what `make fuzz` does.
 settings.register_profile("explore", deadline=None, max_examples=500)

@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from wechat_kf.adapters.aws.dynamo import cursor as encode_cursor
 from wechat_kf.adapters.aws.dynamo import cursor_parts, invalid_cursor
@@ -23,8 +23,12 @@ from wechat_kf.domain.messages.ports import Claim, Claimed, KeyBinding
 from wechat_kf.domain.messages.transcript import Direction, TranscriptEntry
 from wechat_kf.domain.paging import Page
 from wechat_kf.domain.subscriptions.circuit import Circuit
-from wechat_kf.domain.subscriptions.delivery import Delivery
-from wechat_kf.domain.subscriptions.subscription import Subscription
+from wechat_kf.domain.subscriptions.delivery import Delivery, FailedAttempt
+from wechat_kf.domain.subscriptions.subscription import (
+    LastError,
+    Subscription,
+    SubscriptionKey,
+)
 from wechat_kf.errors import ConflictError, UnavailableError
 
 
@@ -360,25 +364,43 @@ class InMemorySubscriptions:
                     revision=revision,
                     circuit=known.circuit,
                     created_at=known.created_at,
+                    parking_since=known.parking_since,
+                    slow_until=known.slow_until,
+                    last_error=known.last_error,
                 )
             )
             return True
 
-    def count_failure(self, business_id: str, subscription_id: str, now: int) -> Circuit | None:
+    def note_failure(self, key: SubscriptionKey, error: LastError) -> None:
+        self.change(key, last_error=error)
+
+    def count_failure(
+        self, key: SubscriptionKey, event_id: str, error: LastError
+    ) -> Circuit | None:
         with self._lock:
-            known = self.get(business_id, subscription_id)
+            known = self.get(*key)
             if known is None:
                 return None
-            circuit = known.circuit.counted(now)
-            self.add(replace(known, circuit=circuit))
+            circuit = known.circuit.count_failure(event_id, error.at)
+            self.add(replace(known, circuit=circuit, last_error=error))
             return circuit
+
+    def mark_slow(self, key: SubscriptionKey, until: int) -> None:
+        self.change(key, slow_until=until)
+
+    def change(self, key: SubscriptionKey, **members: Any) -> None:
+        """What the backlog, too, writes into the row."""
+        with self._lock:
+            if known := self.get(*key):
+                self.add(replace(known, **members))
 
     def move_circuit(self, subscription: Subscription, circuit: Circuit) -> bool:
         with self._lock:
             known = self._same(subscription)
             if known is None or known.circuit.open_until != subscription.circuit.open_until:
                 return False
-            self.add(replace(known, circuit=circuit))
+            suspects = known.circuit.suspects
+            self.add(replace(known, circuit=replace(circuit, suspects=suspects)))
             return True
 
     def _same(self, subscription: Subscription) -> Subscription | None:
@@ -483,16 +505,16 @@ class RecordingDeliveries:
 
 
 @dataclass
-class RecordingDeadLetters:
-    """`DeadLetters`: what was given up, and why; `down` makes it fail."""
+class RecordingAttempts:
+    """`AttemptLog`: all failed attempts, oldest first."""
 
-    letters: list[tuple[Delivery, str]] = field(default_factory=list)
-    down: bool = False
+    attempts: list[tuple[SubscriptionKey, FailedAttempt]] = field(default_factory=list)
 
-    def put(self, delivery: Delivery, reason: str) -> None:
-        if self.down:
-            raise UnavailableError("the queue does not answer")
-        self.letters.append((delivery, reason))
+    def add(self, key: SubscriptionKey, attempt: FailedAttempt) -> None:
+        self.attempts.append((key, attempt))
+
+    def latest(self, key: SubscriptionKey, limit: int) -> Sequence[FailedAttempt]:
+        return [attempt for one, attempt in reversed(self.attempts) if one == key][:limit]
 
 
 class InMemoryBroadcasts:

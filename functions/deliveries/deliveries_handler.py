@@ -1,4 +1,4 @@
-"""Delivers queued events to subscribers: webhooks, queues, the event bus."""
+"""Delivers events to webhooks, queues and the event bus: queued ones, and those in the backlog."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import Any
 
 from wechat_kf import bootstrap
 from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
-from wechat_kf.adapters.aws.queues import delivery_from_body
+from wechat_kf.adapters.aws.queues import delivery_from_body, drain_from_body
 from wechat_kf.adapters.webhooks.http_post import TOTAL_SECONDS
 from wechat_kf.config import load_settings
-from wechat_kf.domain.subscriptions.dispatch import PostponedError, lengthen
-from wechat_kf.observability import count, guard_invocation, logger
+from wechat_kf.domain.clock import MINUTE
+from wechat_kf.domain.subscriptions.courier import PostponedError
+from wechat_kf.observability import guard_invocation
 
 WORKERS = 10
 """As many as a batch has messages: no conversation waits for another one's subscriber."""
@@ -18,40 +19,41 @@ WORKERS = 10
 ATTEMPT_MS = int(2 * TOTAL_SECONDS * 1000)
 """What one delivery with its bookkeeping may take."""
 
+
 SETTINGS = load_settings(bootstrap.DeliverySettings)
-QUEUE = VisibilityQueue(bootstrap.sqs(), SETTINGS.deliveries_queue_url)
-DISPATCH = bootstrap.dispatch(SETTINGS)
+DELIVERIES = VisibilityQueue(bootstrap.sqs(), SETTINGS.deliveries_queue_url)
+DRAINS = VisibilityQueue(bootstrap.sqs(), SETTINGS.drains_queue_url, reports_age=False)
+DISPATCH, DRAIN = bootstrap.deliveries(SETTINGS)
 
 
 @guard_invocation
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Handle a batch of the deliveries queue; report what must wait."""
-    return process_batch(
-        event,
-        deliver,
-        queue=QUEUE,
-        workers=WORKERS,
-        has_time=lambda: context.get_remaining_time_in_millis() > ATTEMPT_MS,
-    )
+    """Handle a batch of either queue; report what must wait."""
+
+    def has_time() -> bool:
+        return bool(context.get_remaining_time_in_millis() > ATTEMPT_MS)
+
+    def drain(record: Record) -> None:
+        key, lane = drain_from_body(record.body)
+        if lane:
+            DRAIN.drain_lane(key, lane, has_time)
+        else:
+            DRAIN.drain(key, until=record.sent_at_ms + MINUTE)
+
+    drains = SETTINGS.drains_queue_url.rpartition("/")[2]
+    if event["Records"][0]["eventSourceARN"].endswith(f":{drains}"):
+        return process_batch(event, drain, queue=DRAINS, workers=WORKERS, has_time=has_time)
+    return process_batch(event, deliver, queue=DELIVERIES, workers=WORKERS, has_time=has_time)
 
 
 def deliver(record: Record) -> None:
-    """Deliver one event to one subscriber."""
-    delivery = delivery_from_body(record.body)
-    merchant = delivery.event.business_id
-    facts: dict[str, Any] = {
-        "event_id": delivery.event.id,
-        "event_type": delivery.event.type,
-        "business_id": merchant,
-        "subscription_id": delivery.subscription_id,
-    }
+    """Deliver one event to one subscriber, or park it."""
+    delivery = delivery_from_body(record.body, record.sequence_number)
     try:
-        fate = DISPATCH.dispatch(delivery)
+        fate = DISPATCH.dispatch(delivery, repeated=record.receive_count > 1)
     except PostponedError as error:
-        postponed = lengthen(error, record.receive_count)
-        delay_ms = postponed.delay_ms
-        logger.info("delivery postponed", **facts, reason=postponed.reason, delay_ms=delay_ms)
-        count("Deliveries", merchant=merchant, fate="postponed")
-        raise postponed from None
-    logger.info("delivery settled", **facts, fate=str(fate))
-    count("Deliveries", merchant=merchant, fate=fate)
+        bootstrap.report_delivery(
+            delivery, "postponed", reason=error.reason, delay_ms=error.delay_ms
+        )
+        raise
+    bootstrap.report_delivery(delivery, fate)

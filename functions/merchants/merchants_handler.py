@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wechat_kf import bootstrap
+from wechat_kf.adapters.aws.attempts_table import AttemptsTable
 from wechat_kf.adapters.webhooks.target_rules import TargetRules
 from wechat_kf.adapters.wechat.directory import WeChatDirectory
 from wechat_kf.api import merchant_routes, subscription_routes
@@ -23,7 +24,7 @@ from wechat_kf.observability import guard_invocation
 
 @dataclass(frozen=True, kw_only=True)
 class MerchantsSettings(
-    bootstrap.MerchantChangeSettings, bootstrap.SubscriptionSettings, bootstrap.TokenSettings
+    bootstrap.MerchantChangeSettings, bootstrap.BacklogSettings, bootstrap.TokenSettings
 ):
     """Environment of the merchants function."""
 
@@ -42,6 +43,9 @@ PROVIDED: dict[type, Any] = {
     SubscriptionManager: SubscriptionManager(
         store=bootstrap.subscriptions_table(SETTINGS),
         deliveries=bootstrap.delivery_queue(SETTINGS),
+        backlog=bootstrap.backlog_table(SETTINGS),
+        drains=bootstrap.drain_queue(SETTINGS),
+        attempts=AttemptsTable(bootstrap.dynamodb(), SETTINGS.backlog_table, now_ms),
         clock=now_ms,
         app_id=SETTINGS.app_id,
     ),

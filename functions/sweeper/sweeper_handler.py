@@ -11,12 +11,17 @@ from wechat_kf.adapters.wechat.directory import WeChatDirectory
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.merchants.reconciliation import MerchantSync
-from wechat_kf.observability import count, guard_invocation, logger
+from wechat_kf.domain.subscriptions.drain import BacklogWatch
+from wechat_kf.errors import UnavailableError
+from wechat_kf.observability import count, guard_invocation, logger, measure
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweeperSettings(
-    bootstrap.AttemptSettings, bootstrap.MerchantChangeSettings, bootstrap.TokenSettings
+    bootstrap.AttemptSettings,
+    bootstrap.MerchantChangeSettings,
+    bootstrap.TokenSettings,
+    bootstrap.BacklogSettings,
 ):
     """Environment of the sweeper function."""
 
@@ -28,6 +33,7 @@ REPAIR_MS = 10_000
 
 SETTINGS = load_settings(SweeperSettings)
 SWEEPER = bootstrap.sweeper(SETTINGS, SETTINGS.bulk_queue_url)
+WATCH = BacklogWatch(bootstrap.backlog_table(SETTINGS), bootstrap.drain_queue(SETTINGS), now_ms)
 
 
 @guard_invocation
@@ -35,11 +41,23 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Run the task of one of two schedules; the daily one says `{"task": "sync_merchants"}`."""
     if event.get("task") == "sync_merchants":
         return sync_merchants(context)
+    wake_drains()
     found = SWEEPER.sweep(lambda: context.get_remaining_time_in_millis() > REPAIR_MS)
     for status, number in found.items():
         logger.warning("stuck messages repaired", found=status, number=number)
         count("StuckMessages", found=status)
     return dict(found)
+
+
+def wake_drains() -> None:
+    """Wake the drain of every backlog, and measure all of them; a failure waits a minute."""
+    try:
+        waiting, oldest_ms = WATCH.wake()
+    except UnavailableError as error:
+        logger.warning("backlogs not woken", reason=error.detail)
+        return
+    measure("BacklogWaiting", waiting)
+    measure("BacklogOldestSeconds", oldest_ms / 1000)
 
 
 def sync_merchants(context: Any) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import io
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -13,20 +14,23 @@ from tests.chaos.sqs import FifoQueue, SqsClient
 from tests.chaos.timeline import Timeline
 from tests.chaos.weather import Crash, Exposed, Weather
 from tests.chaos.wechat_side import InProcessTransport
+from tests.fake_backlog import InMemoryBacklog
 from tests.fakes import (
     InMemoryConversations,
     InMemoryMessages,
     InMemorySubscriptions,
     InMemoryTokens,
+    RecordingAttempts,
 )
 from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
 from wechat_kf.adapters.aws.queues import (
-    DeadLetterSqsQueue,
     DeliverySqsQueue,
+    DrainSqsQueue,
     EventSqsQueue,
     OutboundSqsQueue,
     UnrecordedSqsQueue,
     delivery_from_body,
+    drain_from_body,
     event_from_body,
     is_delivered,
     outbound_from_body,
@@ -41,7 +45,9 @@ from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.attempt import Attempt
 from wechat_kf.domain.messages.inbound import Inbound
 from wechat_kf.domain.messages.sweeper import Sweeper
-from wechat_kf.domain.subscriptions.dispatch import Dispatch, PostponedError, lengthen
+from wechat_kf.domain.subscriptions.courier import Courier
+from wechat_kf.domain.subscriptions.dispatch import Dispatch
+from wechat_kf.domain.subscriptions.drain import BacklogWatch, Drain
 from wechat_kf.domain.subscriptions.fanout import FanOut
 from wechat_kf.domain.subscriptions.subscription import TargetType
 from wechat_kf.domain.subscriptions.subscription_memory import (
@@ -67,7 +73,7 @@ class Consumer:
     ) -> None:
         self._timeline = timeline
         self._queue = queue
-        self._visibility = VisibilityQueue(client, queue.url)
+        self._visibility = VisibilityQueue(client, queue.url, reports_age=False)
         self._start = start
         self._handle: Handle | None = None
         self._due: int | None = None
@@ -95,9 +101,10 @@ class Consumer:
         self.before()
         try:
             self._handle = self._handle or self._start()
-            answer = process_batch(
-                {"Records": records}, self._note_failures, queue=self._visibility
-            )
+            with redirect_stdout(io.StringIO()):  # metrics
+                answer = process_batch(
+                    {"Records": records}, self._note_failures, queue=self._visibility
+                )
         except Crash:
             self._handle = None
             self.crashed()
@@ -128,26 +135,28 @@ class Bundle:
         self._weather = weather
         self._hooks = hooks
         # Visibility and receives as in template.yaml.
-        self.inbound = FifoQueue("inbound", self._clock, visibility_seconds=120, most_receives=50)
-        self.deliveries = FifoQueue(
-            "deliveries", self._clock, visibility_seconds=180, most_receives=500
-        )
+        self.inbound = FifoQueue("inbound", self._clock, visibility_seconds=120)
+        self.deliveries = FifoQueue("deliveries", self._clock, visibility_seconds=180)
         self.outbound = FifoQueue("outbound", self._clock, visibility_seconds=180)
-        self.dead_letters = FifoQueue("dead-letters", self._clock)
-        queues = (self.inbound, self.deliveries, self.outbound, self.dead_letters)
+        self.drains = FifoQueue("drains", self._clock, visibility_seconds=180)
+        queues = (self.inbound, self.deliveries, self.outbound, self.drains)
         self._sqs = SqsClient(queues, weather)
         self.messages = InMemoryMessages(30, self._clock)
         self.subscriptions = InMemorySubscriptions()
+        self.backlog = InMemoryBacklog(self.subscriptions)
+        self._drains = DrainSqsQueue(self._sqs, self.drains.url)
         self._conversations = InMemoryConversations()
         self._tokens = InMemoryTokens()
         self.consumers = [
             Consumer(timeline, self.inbound, self._sqs, self._inbound_worker),
             Consumer(timeline, self.deliveries, self._sqs, self._deliveries_worker),
             Consumer(timeline, self.outbound, self._sqs, self._outbound_worker),
+            Consumer(timeline, self.drains, self._sqs, self._drains_worker),
         ]
         self.fan_outs: dict[str, tuple[int, int]] = {}
-        self.consumers[1].before = hooks.batch_begins
-        self.consumers[1].crashed = hooks.batch_crashed
+        for consumer in (self.consumers[1], self.consumers[3]):
+            consumer.before = hooks.batch_begins
+            consumer.crashed = hooks.batch_crashed
 
     def receiver(self) -> PushReceiver:
         """A new push function."""
@@ -164,6 +173,13 @@ class Bundle:
         queue = OutboundSqsQueue(self._sqs, self.outbound.url)
         store = self._exposed(self.messages)
         return Acceptance(store, queue, self._clock, MAX_AGE_MS, lambda *_: None)
+
+    def wake_drains(self) -> None:
+        """The sweeper's other task."""
+        try:
+            BacklogWatch(self._exposed(self.backlog), self._drains, self._clock).wake()
+        except (Crash, UnavailableError):
+            return
 
     def sweep(self) -> None:
         """One run of the sweeper, which may die like everyone else."""
@@ -208,22 +224,40 @@ class Bundle:
         return _Noting(fan_out, self.fan_outs, self._clock)
 
     def _deliveries_worker(self) -> Handle:
-        dispatch = Dispatch(
-            subscriptions=SubscriptionMemory(self._exposed(self.subscriptions), self._clock),
+        memory, courier = self._courier()
+        backlog = self._exposed(self.backlog)
+        dispatch = Dispatch(memory, courier, backlog, self._drains, self._clock)
+
+        def handle(record: Record) -> None:
+            delivery = delivery_from_body(record.body, record.sequence_number)
+            dispatch.dispatch(delivery, repeated=record.receive_count > 1)
+
+        return handle
+
+    def _drains_worker(self) -> Handle:
+        memory, courier = self._courier()
+        drain = Drain(memory, courier, self._exposed(self.backlog), self._drains, self._clock)
+
+        def handle(record: Record) -> None:
+            key, lane = drain_from_body(record.body)
+            if lane:
+                drain.drain_lane(key, lane)
+            else:
+                drain.drain(key, record.sent_at_ms + MINUTE)
+
+        return handle
+
+    def _courier(self) -> tuple[SubscriptionMemory, Courier]:
+        memory = SubscriptionMemory(self._exposed(self.subscriptions), self._clock)
+        courier = Courier(
+            subscriptions=memory,
             subscribers={TargetType.WEBHOOK: self._hooks},
-            dead_letters=DeadLetterSqsQueue(self._sqs, self.dead_letters.url),
             events=self._new_fan_out(),
+            attempts=RecordingAttempts(),
             clock=self._clock,
             app_id=self._world.settings.app_id,
         )
-
-        def deliver(record: Record) -> None:
-            try:
-                dispatch.dispatch(delivery_from_body(record.body))
-            except PostponedError as postponed:
-                raise lengthen(postponed, record.receive_count) from None
-
-        return deliver
+        return memory, courier
 
     def _outbound_worker(self) -> Handle:
         transport = InProcessTransport(self._world, self._weather, self._clock.advance)
@@ -294,11 +328,3 @@ class _Secret:
 
     def refresh_now(self) -> bool:
         return False
-
-
-def dead_event_ids(queue: FifoQueue, subscription_id: str) -> frozenset[str]:
-    """The events given up for one subscription."""
-    letters = map(json.loads, queue.bodies())
-    return frozenset(
-        one["event"]["id"] for one in letters if one["subscription_id"] == subscription_id
-    )

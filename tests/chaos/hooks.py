@@ -11,7 +11,7 @@ from tests.chaos.reckoning import KILLED, Receipt
 from tests.fakes import FakeClock
 from wechat_kf.domain.clock import SECOND
 from wechat_kf.domain.events import Event
-from wechat_kf.domain.subscriptions.delivery import Deferred, Delivered, DeliveryResult, Refused
+from wechat_kf.domain.subscriptions.delivery import Deferred, Delivered, DeliveryResult, Gone
 from wechat_kf.domain.subscriptions.subscription import Subscription
 
 CHARACTERS = ("honest", "slow", "lying", "busy", "moody", "dead", "gone")
@@ -97,6 +97,6 @@ class Hooks:
     def _say_farewell(self, subscription: Subscription, event: Event) -> DeliveryResult:
         if self._taken_by_gone >= FAREWELL_AFTER:
             self.farewell_at = self.farewell_at or len(self.receipts)
-            return Refused("answered 410")
+            return Gone("answered 410")
         self._taken_by_gone += 1
         return self._take(subscription, event)

@@ -17,7 +17,7 @@ from random import Random
 from local.simulator.rules.clock import Clock
 from local.simulator.settings import Settings
 from local.simulator.world import World
-from tests.chaos.bundle import Bundle, dead_event_ids
+from tests.chaos.bundle import Bundle
 from tests.chaos.hooks import CHARACTERS, Hooks
 from tests.chaos.progress import Tell, silently, telling
 from tests.chaos.reckoning import (
@@ -41,6 +41,9 @@ from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.message import Guarantee, OutboundMessage
 from wechat_kf.domain.subscriptions.subscription import Subscription, Target, TargetType
 from wechat_kf.errors import UnavailableError
+
+GIVEN_UP = ("dead", "gone")
+"""Characters whose events may still wait at the end."""
 
 CLOSED = (45015, 45047)
 """WeChat's window or allowance is over: no later attempt can succeed."""
@@ -228,9 +231,10 @@ class Storm:
         self._world.tokens.kill()
 
     def _sweep(self) -> None:
+        self._bundle.wake_drains()
         self._bundle.sweep()
         busy = self._clock() < self._script_ends + HOUR or len(self._bundle.outbound)
-        if busy or self._unsettled():
+        if busy or self._unsettled() or self._bundle.backlog.parked_subscriptions():
             self._timeline.after(MINUTE, self._sweep)
 
     def _unsettled(self) -> bool:
@@ -286,7 +290,10 @@ class Storm:
 
     def _audiences(self) -> Iterator[Audience]:
         for character, business_id in self._owners():
-            dead = dead_event_ids(self._bundle.dead_letters, character)
+            backlog, key = self._bundle.backlog, (business_id, character)
+            dead = frozenset(name for name, _ in backlog.dead(key))
+            if character in GIVEN_UP:
+                dead |= frozenset(backlog.waiting_ids(key))
             if character == "gone":
                 dead |= self._after_the_farewell()
             yield Audience(character, None if business_id == ANY_MERCHANT else business_id, dead)

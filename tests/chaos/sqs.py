@@ -1,12 +1,20 @@
 """SQS's FIFO queues in memory, by a clock that is handed in, behind boto3's own calls.
 
 Enough of SQS for the layer's producers and its batch consumer: groups in order, nothing more of a
-group while a message of it is in flight, five minutes of deduplication, visibility, redrive.
+group while a message of it is in flight, five minutes of deduplication, visibility, redrive; and
+AWS's limits, as documented, small enough to test with:
+
+- A FIFO queue looks for available groups among its first `scan_window` messages only, in the order
+  they were sent; hidden ones count.
+  https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/avoid-backlog-with-the-same-message-group-id.html
+- At most `most_in_flight` messages are in flight; past that a receive answers nothing.
+- `age_seconds` is `ApproximateAgeOfOldestMessage`: it leaves out what was received three times.
 """
 
 from __future__ import annotations
 
 import heapq
+import json
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -19,6 +27,18 @@ from wechat_kf.domain.clock import MINUTE, SECOND, Clock
 
 DEDUPLICATION_MS = 5 * MINUTE
 BATCH = 10
+RECEIVES_THAT_COUNT_AS_POISON = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """AWS's, unless a test makes them smaller."""
+
+    scan_window: int = 120_000
+    most_in_flight: int = 120_000
+
+
+AWS_LIMITS = Limits()
 
 
 @dataclass(slots=True)
@@ -29,6 +49,7 @@ class Message:
     body: str
     group_id: str
     sent_at: int
+    number: int
     visible_at: int = 0
     receives: int = 0
 
@@ -40,6 +61,7 @@ class Message:
             "body": self.body,
             "attributes": {
                 "MessageGroupId": self.group_id,
+                "SequenceNumber": f"{self.number:020d}",
                 "ApproximateReceiveCount": str(self.receives),
                 "SentTimestamp": str(self.sent_at),
             },
@@ -58,10 +80,16 @@ class _Group:
 
 
 class FifoQueue:
-    """One queue. `wake` is told when something can next be received."""
+    """One queue. `wake` is called with when something can next be received."""
 
     def __init__(
-        self, name: str, clock: Clock, *, visibility_seconds: int = 120, most_receives: int = 1_000
+        self,
+        name: str,
+        clock: Clock,
+        *,
+        visibility_seconds: int = 120,
+        most_receives: int = 1_000,
+        limits: Limits = AWS_LIMITS,
     ) -> None:
         self.url = f"https://sqs.test/{name}.fifo"
         self.poison: list[Message] = []
@@ -69,14 +97,15 @@ class FifoQueue:
         self._clock = clock
         self._visibility_ms = visibility_seconds * SECOND
         self._most_receives = most_receives
+        self._limits = limits
         self._groups: dict[str, _Group] = {}
-        self._group_of: dict[str, str] = {}
+        self._messages: dict[str, Message] = {}  # in the order they were sent
         self._seen: dict[str, int] = {}
         self._free: list[tuple[int, int, str]] = []
         self._count = self._offers = 0
 
     def __len__(self) -> int:
-        return len(self._group_of)
+        return len(self._messages)
 
     def put(self, body: str, group_id: str, deduplication_id: str) -> None:
         now = self._clock()
@@ -84,8 +113,8 @@ class FifoQueue:
             return
         self._seen[deduplication_id] = now
         self._count += 1
-        message = Message(str(self._count), body, group_id, now)
-        self._group_of[message.message_id] = group_id
+        message = Message(str(self._count), body, group_id, now, self._count)
+        self._messages[message.message_id] = message
         group = self._groups.setdefault(group_id, _Group())
         group.waiting.append(message)
         if not group.received and len(group.waiting) == 1:
@@ -95,33 +124,70 @@ class FifoQueue:
         """Up to ten messages of the groups that have been free the longest."""
         now = self._clock()
         batch: list[Message] = []
-        while self._free and self._free[0][0] <= now and len(batch) < BATCH:
-            _, _, group_id = heapq.heappop(self._free)
-            group = self._groups.get(group_id)
-            if group is not None and group.free_at() <= now:
-                batch += self._take(group, BATCH - len(batch))
-                self._offer_again(group_id)
+        last = self._last_in_window()
+        out_of_sight: list[tuple[int, int, str]] = []
+        room = min(BATCH, self._room_in_flight())
+        while self._free and self._free[0][0] <= now and len(batch) < room:
+            offer = heapq.heappop(self._free)
+            group = self._groups.get(offer[2])
+            if group is None or group.free_at() > now:
+                continue
+            if group.waiting[0].number > last:
+                out_of_sight.append(offer)
+                continue
+            batch += self._take(group, room - len(batch))
+            self._offer_again(offer[2])
+        for offer in out_of_sight:
+            heapq.heappush(self._free, offer)
         return batch
 
     def delete(self, message_id: str) -> None:
-        group_id = self._group_of.pop(message_id, None)
-        if group_id is None:
+        message = self._messages.pop(message_id, None)
+        if message is None:
             return
-        group = self._groups[group_id]
+        group = self._groups[message.group_id]
         group.received.pop(message_id, None)
         group.waiting = deque(one for one in group.waiting if one.message_id != message_id)
-        self._offer_again(group_id)
+        self._offer_again(message.group_id)
 
     def hide(self, message_id: str, seconds: int) -> None:
-        group_id = self._group_of.get(message_id)
-        if group_id is not None and message_id in self._groups[group_id].received:
-            message = self._groups[group_id].received[message_id]
+        message = self._messages.get(message_id)
+        if message and message_id in self._groups[message.group_id].received:
             message.visible_at = self._clock() + seconds * SECOND
-            self._offer_again(group_id)
+            self._offer_again(message.group_id)
 
     def bodies(self) -> Iterable[str]:
         """What lies in the queue, in flight or not."""
-        return [one.body for group in self._groups.values() for one in group.waiting]
+        return [message.body for message in self._messages.values()]
+
+    def in_flight(self) -> int:
+        """Messages received and not visible again, as CloudWatch counts them."""
+        now = self._clock()
+        return sum(
+            one.visible_at > now
+            for group in self._groups.values()
+            for one in group.received.values()
+        )
+
+    def age_seconds(self) -> float:
+        """`ApproximateAgeOfOldestMessage`."""
+        for message in self._messages.values():
+            if message.receives < RECEIVES_THAT_COUNT_AS_POISON:
+                return (self._clock() - message.sent_at) / SECOND
+        return 0.0
+
+    def _last_in_window(self) -> int:
+        """The number of the last message that SQS looks at."""
+        if len(self._messages) <= self._limits.scan_window:
+            return self._count
+        for position, message in enumerate(self._messages.values(), start=1):
+            if position == self._limits.scan_window:
+                return message.number
+        raise AssertionError("unreachable")
+
+    def _room_in_flight(self) -> int:
+        most = self._limits.most_in_flight
+        return most if len(self._messages) < most else max(0, most - self.in_flight())
 
     def _take(self, group: _Group, most: int) -> list[Message]:
         """The group's first messages; they stay in it until they are deleted."""
@@ -131,7 +197,7 @@ class FifoQueue:
             if message.receives >= self._most_receives:
                 self.poison.append(message)
                 group.waiting.remove(message)
-                del self._group_of[message.message_id]
+                del self._messages[message.message_id]
                 continue
             message.receives += 1
             message.visible_at = self._clock() + self._visibility_ms
@@ -162,6 +228,12 @@ class SqsClient:
     def __init__(self, queues: Iterable[FifoQueue], weather: Weather) -> None:
         self._queues = {queue.url: queue for queue in queues}
         self._weather = weather
+
+    def get_queue_attributes(self, **call: Any) -> dict[str, Any]:
+        name = call["QueueUrl"].rpartition("/")[2].removesuffix(".fifo")
+        target = f"arn:aws:sqs:us-east-1:000000000000:{name}-dead.fifo"
+        policy = json.dumps({"deadLetterTargetArn": target})
+        return {"Attributes": {"RedrivePolicy": policy}}
 
     def send_message(self, **call: Any) -> dict[str, Any]:
         return self._step(lambda: self._put(call["QueueUrl"], call))

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -18,10 +18,13 @@ from standardwebhooks import Webhook
 from local.emulator import Emulator
 from tests.contracts.aws_resources import Resources
 from tests.unit.adapters.webhooks.loopback import OK, Server, answer, serving
+from wechat_kf.adapters.aws.backlog_table import BacklogTable
 from wechat_kf.adapters.aws.queues import DeliverySqsQueue, delivery_from_body
 from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.events import Event, EventType
+from wechat_kf.domain.subscriptions.backlog import GRACE_MS, PATIENCE_MS
+from wechat_kf.domain.subscriptions.circuit import GONE_AFTER_MS, Circuit
 from wechat_kf.domain.subscriptions.delivery import Delivery
 from wechat_kf.domain.subscriptions.management import create_secret
 from wechat_kf.domain.subscriptions.subscription import (
@@ -51,8 +54,9 @@ class Deployment:
     function: ModuleType
     sqs: Any
     queue_url: str
-    dead_letters_url: str
+    drains_url: str
     subscriptions: SubscriptionsTable
+    backlog: BacklogTable
 
     def subscribe(self, name: str, server: Server) -> None:
         target = Target(TargetType.WEBHOOK, f"http://127.0.0.1:{server.port}/{name}")
@@ -67,52 +71,43 @@ class Deployment:
             ]
         )
 
-    def invoke(self) -> list[str]:
-        """Hand the function all that is waiting, delete what it settled; the ids it gave back."""
-        records = self._receive()
+    def invoke(self, queue_url: str = "") -> list[str]:
+        """Hand the function all that is waiting, delete what it settled; the bodies it left."""
+        queue_url = queue_url or self.queue_url
+        records = self._receive(queue_url)
+        if not records:
+            return []
         handler = self.function.handler
         failures = handler({"Records": records}, Context())["batchItemFailures"]
         left = [failure["itemIdentifier"] for failure in failures]
         for record in records:
             if record["messageId"] not in left:
-                self.sqs.delete_message(
-                    QueueUrl=self.queue_url, ReceiptHandle=record["receiptHandle"]
-                )
-        return [
-            delivery_from_body(record["body"]).event.id
-            for record in records
-            if record["messageId"] in left
-        ]
+                self.sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=record["receiptHandle"])
+        return [record["body"] for record in records if record["messageId"] in left]
 
-    def _receive(self) -> list[dict[str, Any]]:
+    def left(self) -> list[str]:
+        """Deliver; the ids of the events that must wait."""
+        return [delivery_from_body(body).event.id for body in self.invoke()]
+
+    def _receive(self, queue_url: str) -> list[dict[str, Any]]:
         messages = self.sqs.receive_message(
-            QueueUrl=self.queue_url, MaxNumberOfMessages=10, AttributeNames=["All"]
+            QueueUrl=queue_url, MaxNumberOfMessages=10, AttributeNames=["All"]
         ).get("Messages", [])
+        name = queue_url.rpartition("/")[2]
         return [
             {
                 "messageId": message["MessageId"],
                 "receiptHandle": message["ReceiptHandle"],
                 "body": message["Body"],
                 "attributes": message["Attributes"],
+                "eventSourceARN": f"arn:aws:sqs:us-east-1:000000000000:{name}",
             }
             for message in messages
         ]
 
     def notices(self) -> list[Delivery]:
         """What was queued for other subscribers."""
-        return [delivery_from_body(record["body"]) for record in self._receive()]
-
-    def dead_letters(self) -> list[tuple[str, str]]:
-        messages = self.sqs.receive_message(
-            QueueUrl=self.dead_letters_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-        ).get("Messages", [])
-        return [
-            (
-                delivery_from_body(message["Body"]).event.id,
-                message["MessageAttributes"]["reason"]["StringValue"],
-            )
-            for message in messages
-        ]
+        return [delivery_from_body(record["body"]) for record in self._receive(self.queue_url)]
 
 
 def event_of(event_id: str, openid: str) -> Event:
@@ -128,16 +123,17 @@ def deployment(
     sqs: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Deployment]:
-    table = resources.table("SubscriptionsTable")
+    table, backlog = resources.table("SubscriptionsTable"), resources.table("BacklogTable")
     urls = {
         "DELIVERIES_QUEUE_URL": resources.queue("DeliveriesQueue"),
-        "DELIVERIES_DEAD_LETTER_QUEUE_URL": resources.queue("DeliveriesDeadLetterQueue"),
+        "DRAINS_QUEUE_URL": resources.queue("DrainsQueue"),
     }
     environment = {
         **emulator.client_environment(),
         **urls,
         "APP_ID": "wx1",
         "SUBSCRIPTIONS_TABLE": table,
+        "BACKLOG_TABLE": backlog,
         "ALLOW_LOOPBACK_SUBSCRIBERS": "true",
         "POWERTOOLS_METRICS_NAMESPACE": "test",
         "POWERTOOLS_SERVICE_NAME": "deliveries",
@@ -149,8 +145,9 @@ def deployment(
         importlib.import_module(MODULE),
         sqs,
         urls["DELIVERIES_QUEUE_URL"],
-        urls["DELIVERIES_DEAD_LETTER_QUEUE_URL"],
+        urls["DRAINS_QUEUE_URL"],
         SubscriptionsTable(dynamodb, table),
+        BacklogTable(dynamodb, backlog, table),
     )
     sys.modules.pop(MODULE, None)
 
@@ -184,7 +181,7 @@ def test_a_failed_event_and_all_behind_it_wait_while_other_conversations_go_on(
         deployment.subscribe("good", good)
         deployment.line_up("bad", "o1", "o1")
         deployment.line_up("good", "o1", "o2")
-        assert deployment.invoke() == ["bad-0", "bad-1"]
+        assert deployment.left() == ["bad-0", "bad-1"]
     assert ids(bad) == ["bad-0"]
     assert sorted(ids(good)) == ["good-0", "good-1"]
 
@@ -213,26 +210,44 @@ def test_a_slow_subscriber_does_not_hold_up_the_others_in_its_batch(
     assert overtaken == [True]
 
 
-def test_what_is_too_old_goes_to_the_dead_letters_with_the_reason(deployment: Deployment) -> None:
-    with serving(answer(b"HTTP/1.1 500 No\r\n\r\n")) as server:
-        deployment.subscribe("shop", server)
-        deployment.line_up("shop", "o1", queued_at=1)
+def test_what_waits_too_long_is_parked_and_drained_in_order(deployment: Deployment) -> None:
+    key = ("42", "shop")
+    with serving(answer(b"HTTP/1.1 500 No\r\n\r\n")) as bad:
+        deployment.subscribe("shop", bad)
+        deployment.backlog.open(key, now_ms() - GRACE_MS)
+        deployment.line_up("shop", "o1", "o1", "o2", queued_at=now_ms() - PATIENCE_MS)
         assert deployment.invoke() == []
-    assert deployment.dead_letters() == [("shop-0", "expired: answered 500")]
+    assert deployment.backlog.size(key).waiting == 3
+    with serving(answer(OK)) as server:
+        found = deployment.subscriptions.get(*key)
+        assert found
+        target = Target(TargetType.WEBHOOK, f"http://127.0.0.1:{server.port}/shop")
+        assert deployment.subscriptions.update(replace(found, target=target))
+        recovered = replace(found.circuit, recovered_at=now_ms())
+        assert deployment.subscriptions.move_circuit(found, recovered)
+        deployment.function.bootstrap.drain_queue(deployment.function.SETTINGS).wake(key, "1")
+        for _ in range(3):
+            deployment.invoke(deployment.drains_url)
+    assert sorted(ids(server)) == ["shop-0", "shop-1", "shop-2"]
+    assert [one for one in ids(server) if one != "shop-2"] == ["shop-0", "shop-1"]
+    assert deployment.backlog.size(key).waiting == 0
 
 
-def test_a_410_disables_and_notifies_the_other_subscribers_and_the_operators(
+def test_a_second_410_disables_and_others_and_the_operators_are_notified(
     deployment: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with serving(answer(b"HTTP/1.1 410 Gone\r\n\r\n")) as server:
         deployment.subscribe("shop", server)
         deployment.subscribe("neighbour", server)
+        found = deployment.subscriptions.get("42", "shop")
+        assert found
+        first = Circuit().witness_gone("earlier", now_ms() - GONE_AFTER_MS)
+        deployment.subscriptions.move_circuit(found, first)
         deployment.line_up("shop", "o1")
-        assert deployment.invoke() == []
+        assert deployment.left() == ["shop-0"]
     found = deployment.subscriptions.get("42", "shop")
     assert found
     assert (found.status, found.status_reason) == (SubscriptionStatus.DISABLED, "answered 410")
-    assert deployment.dead_letters() == [("shop-0", "disabled")]
     notices = {notice.subscription_id: notice.event for notice in deployment.notices()}
     notice = notices["neighbour"]
     assert notice.type == EventType.SUBSCRIPTION_PAUSED
@@ -250,7 +265,7 @@ def test_neither_secrets_nor_words_are_logged(
         deployment.line_up("good", "o1")
         deployment.invoke()
     logged = "".join(str(vars(record)) for record in caplog.records)
-    assert "delivery settled" in logged
+    assert "delivery attempted" in logged
     assert "answered 500" in logged
     for secret in ("hunter2", SECRET.removeprefix("whsec_"), "127.0.0.1:", "v1,"):
         assert secret not in logged
@@ -263,5 +278,5 @@ def test_a_function_about_to_be_stopped_starts_no_call(
     with serving(answer(OK)) as server:
         deployment.subscribe("shop", server)
         deployment.line_up("shop", "o1")
-        assert deployment.invoke() == ["shop-0"]
+        assert deployment.left() == ["shop-0"]
     assert server.requests == []

@@ -19,12 +19,14 @@ from typing import Any
 import pytest
 
 from tests.contracts.aws_resources import Resources
-from tests.fakes import InMemorySubscriptions, RecordingDeadLetters, RecordingEvents
+from tests.fake_backlog import InMemoryBacklog, RecordingDrains
+from tests.fakes import InMemorySubscriptions, RecordingAttempts, RecordingEvents
 from wechat_kf.adapters.aws import queue_batch
 from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
 from wechat_kf.adapters.aws.queues import DeliverySqsQueue, delivery_from_body
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.events import Event, EventType
+from wechat_kf.domain.subscriptions.courier import Courier
 from wechat_kf.domain.subscriptions.delivery import Deferred, Delivered, Delivery, DeliveryResult
 from wechat_kf.domain.subscriptions.dispatch import Dispatch
 from wechat_kf.domain.subscriptions.subscription import Subscription, Target, TargetType
@@ -69,14 +71,17 @@ class Deployment:
         store = InMemorySubscriptions()
         for name in ("healthy", "slow", "dead"):
             store.add(Subscription("42", name, Target(TargetType.WEBHOOK, f"https://{name}.test")))
-        self.dispatch = Dispatch(
-            subscriptions=SubscriptionMemory(store, now_ms),
+        memory = SubscriptionMemory(store, now_ms)
+        courier = Courier(
+            subscriptions=memory,
             subscribers={TargetType.WEBHOOK: self.subscribers},
-            dead_letters=RecordingDeadLetters(),
             events=RecordingEvents(),
+            attempts=RecordingAttempts(),
             clock=now_ms,
             app_id="wx1",
         )
+        backlog = InMemoryBacklog(store)
+        self.dispatch = Dispatch(memory, courier, backlog, RecordingDrains(), now_ms)
 
     def say(self, name: str, conversation: int, number: int) -> None:
         event_id = f"{name}-{conversation}-{number}"
@@ -113,7 +118,7 @@ class Deployment:
                 self.sqs.delete_message_batch(QueueUrl=self.url, Entries=entries)
 
     def _deliver(self, record: Record) -> None:
-        self.dispatch.dispatch(delivery_from_body(record.body))
+        self.dispatch.dispatch(delivery_from_body(record.body, record.sequence_number))
 
     def _receive(self) -> list[dict[str, Any]]:
         messages = self.sqs.receive_message(

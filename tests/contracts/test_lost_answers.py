@@ -30,6 +30,7 @@ from tests.fakes import (
     RecordingEvents,
 )
 from tests.lost_answers import LosingClient, LossyProxy
+from tests.subscriptions import create_manager
 from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
 from wechat_kf.adapters.aws.conversations_table import ConversationsTable
 from wechat_kf.adapters.aws.merchants_table import MerchantsTable
@@ -109,7 +110,7 @@ def world(proxy: LossyProxy, emulator: Emulator, resources: Resources) -> Iterat
 
 
 def manager(store: SubscriptionsTable) -> SubscriptionManager:
-    return SubscriptionManager(store, RecordingDeliveries(), FakeClock(), "wx1")
+    return create_manager(store, RecordingDeliveries(), FakeClock())
 
 
 def test_a_rotated_secret_is_returned_and_the_old_one_signs_on(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from tests.contracts.aws_resources import Resources
 from wechat_kf.adapters.aws import queue_batch
 from wechat_kf.adapters.aws.queue_batch import (
     LONGEST_DELAY_SECONDS,
+    POISON_AFTER,
     Record,
     VisibilityQueue,
     process_batch,
@@ -74,7 +76,7 @@ class Line:
         """One batch through the consumer: the bodies it left; the others are deleted."""
         event = self.receive()
         queue = VisibilityQueue(self.sqs, self.url)
-        answer = process_batch(event, self._noting(handle), queue=queue, **options)
+        answer = process_batch(event, self.noting(handle), queue=queue, **options)
         left = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
         done = [record for record in event["Records"] if record["messageId"] not in left]
         if done:  # some of it perhaps deleted already: that is no failure
@@ -82,7 +84,7 @@ class Line:
             self.sqs.delete_message_batch(QueueUrl=self.url, Entries=entries)
         return [one["body"] for one in event["Records"] if one["messageId"] in left]
 
-    def _noting(self, handle: Callable[[Record], None]) -> Callable[[Record], None]:
+    def noting(self, handle: Callable[[Record], None]) -> Callable[[Record], None]:
         def noting(record: Record) -> None:
             with self.lock:
                 self.handled.append(record.body)
@@ -276,6 +278,9 @@ class Recorder:
         self.was_deleted.set()
         return {}
 
+    def get_queue_attributes(self, **_: Any) -> Any:
+        return {}
+
     def change_message_visibility_batch(self, *, Entries: list[Any], **_: Any) -> Any:  # noqa: N803
         self.told += [entry["VisibilityTimeout"] for entry in Entries]
         return {"Failed": [{"Id": one} for one in self.failed]}
@@ -308,17 +313,83 @@ def test_a_delay_is_rounded_up_and_within_what_sqs_takes(delay_ms: int, seconds:
 
 
 def test_the_pause_after_failures_grows_and_ends() -> None:
+    sqs = Recorder()
+    queue = VisibilityQueue(sqs, "url")
+    for _ in range(POISON_AFTER - 1):
+        process_batch(event_of("a:1"), raising(KeyError(), "a:1"), queue=queue)
+    assert sqs.told == [5, 15, 30, 60, 120, 120, 120, 120, 120]
+
+
+def test_the_pause_of_an_outage_grows_with_the_receives() -> None:
     told = []
     for receive_count in (1, 2, 3, 4, 5, 6, 100):
         sqs = Recorder()
         event = event_of("a:1", receive_count=receive_count)
-        process_batch(
-            event,
-            raising(KeyError(), "a:1"),
-            queue=VisibilityQueue(sqs, "url"),
-        )
+        handle = raising(UnavailableError("table down"), "a:1")
+        process_batch(event, handle, queue=VisibilityQueue(sqs, "url"))
         told += sqs.told
     assert told == [5, 15, 30, 60, 120, 120, 120]
+
+
+def test_poison_leaves_alone_and_what_is_behind_it_goes_on(
+    sqs: Any, resources: Resources, log: RecordingLog
+) -> None:
+    line, dead = Line(sqs, resources.queue("OutboundQueue")), resources.queue("OutboundQueue")
+    name = dead.rpartition("/")[2]
+    policy = {"deadLetterTargetArn": f"arn:aws:sqs:us-east-1:000000000000:{name}"}
+    attributes = {"RedrivePolicy": json.dumps({**policy, "maxReceiveCount": 1_000})}
+    sqs.set_queue_attributes(QueueUrl=line.url, Attributes=attributes)
+    queue = VisibilityQueue(sqs, line.url)
+    line.put("a:poison", "a:1", "a:2", "b:1")
+    event = line.receive()
+    for failures in range(1, POISON_AFTER + 1):
+        answer = process_batch(event, line.noting(raising(KeyError(), "a:poison")), queue=queue)
+        assert bool(answer["batchItemFailures"]) is (failures < POISON_AFTER)
+    assert line.handled[-3:] == ["a:1", "a:2", "b:1"]
+    (letter,) = Line(sqs, dead).receive()["Records"]
+    assert letter["body"] == "a:poison"
+    assert log.entries[-1][1] == "poison moved to the dead-letter queue"
+
+
+def test_neither_waiting_nor_outages_make_poison() -> None:
+    sqs = Recorder()
+    queue = VisibilityQueue(sqs, "url")
+    for error in [RetryLater(1_000), UnavailableError("down")] * 3 * POISON_AFTER:
+        event = event_of("a:1", receive_count=999)
+        assert process_batch(event, raising(error, "a:1"), queue=queue)["batchItemFailures"]
+    process_batch(event_of("a:1"), succeed, queue=queue, has_time=lambda: False)
+    assert process_batch(event, raising(KeyError(), "a:1"), queue=queue)["batchItemFailures"]
+
+
+def test_poison_that_cannot_be_moved_stays(log: RecordingLog) -> None:
+    queue = VisibilityQueue(Recorder(), "url")  # has no dead-letter queue
+    for _ in range(POISON_AFTER + 3):
+        answer = process_batch(event_of("a:1"), raising(KeyError(), "a:1"), queue=queue)
+        assert answer["batchItemFailures"]
+    assert log.entries[-1][1] == "poison not moved"
+
+
+def test_an_outage_that_used_the_time_up_gives_the_rest_back_for_a_while() -> None:
+    sqs = Recorder()
+    left = iter([True, False])
+    handle = raising(UnavailableError("down"), "a:1")
+    event = event_of("a:1", "b:1", receive_count=3)
+    process_batch(event, handle, queue=VisibilityQueue(sqs, "url"), has_time=lambda: next(left))
+    assert sqs.told == [30, 30]
+
+
+def test_failures_delays_and_the_age_of_the_oldest_record_are_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    queue = VisibilityQueue(Recorder(), "url")
+    process_batch(event_of("a:1"), raising(KeyError(), "a:1"), queue=queue)
+    process_batch(event_of("a:1"), raising(UnavailableError("x"), "a:1"), queue=queue)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["RecordsFailed"] for line in lines if "RecordsFailed" in line] == [[1.0]]
+    assert [line["RecordsPostponed"] for line in lines if "RecordsPostponed" in line] == [[1.0]]
+    ages = [line["OldestRecordSeconds"][0] for line in lines if "OldestRecordSeconds" in line]
+    assert len(ages) == 2
+    assert all(age > 1_000_000 for age in ages), "sent in 1970"
 
 
 def test_a_refused_change_of_visibility_fails_nothing_else(log: RecordingLog) -> None:

@@ -14,13 +14,14 @@ from tests.contracts.aws_resources import Resources
 from tests.contracts.counting import CountingClient
 from tests.fakes import RecordingDeliveries, RecordingEvents, RecordingOutbound
 from wechat_kf.adapters.aws.queues import (
-    DeadLetterSqsQueue,
     DeliverySqsQueue,
+    DrainSqsQueue,
     EventSqsQueue,
     OutboundLanes,
     OutboundSqsQueue,
     UnrecordedSqsQueue,
     delivery_from_body,
+    drain_from_body,
     event_from_body,
     is_delivered,
     outbound_from_body,
@@ -29,7 +30,7 @@ from wechat_kf.adapters.aws.queues import (
 from wechat_kf.domain.events import Event, EventQueue, EventType
 from wechat_kf.domain.messages.message import OutboundMessage
 from wechat_kf.domain.messages.ports import OutboundQueue
-from wechat_kf.domain.subscriptions.delivery import DeadLetters, Delivery, DeliveryQueue
+from wechat_kf.domain.subscriptions.delivery import Delivery, DeliveryQueue, lane_of
 from wechat_kf.errors import UnavailableError
 
 EVENT = Event(
@@ -271,26 +272,25 @@ def test_a_delivery_that_stays_refused_is_not_called_safe() -> None:
 # -- dead letters
 
 
-def test_a_dead_letter_is_the_delivery_with_its_reason(resources: Resources, sqs: Any) -> None:
-    url = resources.queue("DeliveriesDeadLetterQueue")
-    queue: DeadLetters = DeadLetterSqsQueue(sqs, url)
-    queue.put(DELIVERY, "expired: 500")
-    (message,) = received(sqs, url)
-    assert delivery_from_body(message["Body"]) == DELIVERY
-    assert message["MessageAttributes"]["reason"]["StringValue"] == "expired: 500"
+def test_a_drain_is_woken_once_per_token(resources: Resources, sqs: Any) -> None:
+    url = resources.queue("DrainsQueue")
+    queue = DrainSqsQueue(sqs, url)
+    for token in ("1", "1", "2"):
+        queue.wake(("*", "sub_1"), token)
+    messages = received(sqs, url)
+    assert [drain_from_body(one["Body"]) for one in messages] == [(("*", "sub_1"), "")] * 2
+    assert len({one["Attributes"]["MessageGroupId"] for one in messages}) == 1
 
 
-def test_a_replayed_delivery_that_is_given_up_again_is_a_letter_of_its_own(
-    sqs: Any, resources: Resources
-) -> None:
-    url = resources.queue("DeliveriesDeadLetterQueue")
-    queue = DeadLetterSqsQueue(sqs, url)
-    queue.put(DELIVERY, "expired")
-    queue.put(replace(DELIVERY, queued_at=DELIVERY.queued_at + 60_000), "expired")
-    counted = sqs.get_queue_attributes(
-        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
-    )["Attributes"]
-    assert counted["ApproximateNumberOfMessages"] == "2"
+def test_lanes_are_woken_side_by_side(resources: Resources, sqs: Any) -> None:
+    url = resources.queue("DrainsQueue")
+    queue = DrainSqsQueue(sqs, url)
+    lanes = [lane_of("sub_1", f"o{number}") for number in range(12)]
+    queue.wake_lanes(("42", "sub_1"), lanes, "1")
+    queue.wake_lanes(("42", "sub_1"), lanes[:3], "1")
+    messages = [*received(sqs, url), *received(sqs, url)]
+    assert sorted(drain_from_body(one["Body"])[1] for one in messages) == sorted(lanes)
+    assert len({one["Attributes"]["MessageGroupId"] for one in messages}) == 12
 
 
 # -- failures
@@ -312,9 +312,10 @@ class Silent:
         lambda sqs: EventSqsQueue(sqs, "url").put(EVENT),
         lambda sqs: OutboundSqsQueue(sqs, "url").put(MESSAGE),
         lambda sqs: DeliverySqsQueue(sqs, "url").put([DELIVERY]),
-        lambda sqs: DeadLetterSqsQueue(sqs, "url").put(DELIVERY, "expired"),
+        lambda sqs: DrainSqsQueue(sqs, "url").wake(("42", "sub_1"), "1"),
+        lambda sqs: DrainSqsQueue(sqs, "url").wake_lanes(("42", "sub_1"), ["lane"], "1"),
     ],
-    ids=["events", "outbound", "deliveries", "dead letters"],
+    ids=["events", "outbound", "deliveries", "drains", "lanes"],
 )
 def test_a_queue_that_does_not_answer_is_unavailable(put: Callable[[Any], None]) -> None:
     with pytest.raises(UnavailableError, match="SQS did not answer"):

@@ -16,7 +16,7 @@ from tests.contracts.aws_resources import Resources
 from tools.ops.dead_letters import KINDS, RECEIVED_TOO_OFTEN, Filter
 from tools.ops.replay import Replay, Tally, main, summary
 from wechat_kf.adapters.aws.broadcast_queue import BroadcastDeadLetters
-from wechat_kf.adapters.aws.queues import DeadLetterSqsQueue, delivery_from_body, event_to_body
+from wechat_kf.adapters.aws.queues import delivery_from_body, delivery_to_body, event_to_body
 from wechat_kf.domain.clock import HOUR, MINUTE, now_ms
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.subscriptions.delivery import Delivery
@@ -56,7 +56,13 @@ class House:
 
     def dies(self, *deliveries: Delivery, reason: str = "expired: status 503") -> None:
         for one in deliveries:
-            DeadLetterSqsQueue(self.sqs, self.dead_url).put(one, reason)
+            self.sqs.send_message(
+                QueueUrl=self.dead_url,
+                MessageBody=delivery_to_body(one),
+                MessageGroupId=one.lane,
+                MessageDeduplicationId=f"{one.event.id}-{one.queued_at}",
+                MessageAttributes={"reason": {"DataType": "String", "StringValue": reason}},
+            )
 
     def run(self, wanted: Filter = ALL, **how: Any) -> Tally:
         return self.replay.run(

@@ -12,8 +12,9 @@ from tests.contracts.aws_resources import Resources
 from tests.contracts.counting import CountingClient
 from tests.fakes import FakeClock, InMemorySubscriptions
 from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
-from wechat_kf.domain.subscriptions.circuit import Circuit
+from wechat_kf.domain.subscriptions.circuit import MOST_SUSPECTS, Circuit, suspect_name
 from wechat_kf.domain.subscriptions.subscription import (
+    LastError,
     Subscription,
     SubscriptionStatus,
     SubscriptionStore,
@@ -39,8 +40,22 @@ QUEUE = Subscription(
     status=SubscriptionStatus.PAUSED,
     status_reason="failing: 500",
     revision=3,
-    circuit=Circuit(failures=7, failing_since=1, trips=2, open_until=3, recovered_at=4),
+    circuit=Circuit(
+        failures=7,
+        failing_since=1,
+        trips=2,
+        open_until=3,
+        recovered_at=4,
+        suspects=("a", "b"),
+        gone_since=5,
+        gone_event="c",
+    ),
 )
+KEY = ("42", "s1")
+
+
+def error(at: int, reason: str = "answered 500") -> LastError:
+    return LastError(at, reason, "wechat.kf.message.received")
 
 
 @pytest.fixture(params=["fake", "real"])
@@ -112,16 +127,63 @@ def test_failures_are_counted_from_the_first_and_leave_the_revision(
     store: SubscriptionStore,
 ) -> None:
     store.add(WEBHOOK)
-    assert store.count_failure("42", "s1", 1_000) == Circuit(failures=1, failing_since=1_000)
-    counted = Circuit(failures=2, failing_since=1_000)
-    assert store.count_failure("42", "s1", 2_000) == counted
-    assert store.get("42", "s1") == replace(WEBHOOK, circuit=counted)
+    names = tuple(map(suspect_name, ("e1", "e2")))
+    once = Circuit(failures=1, failing_since=1_000, suspects=names[:1])
+    assert store.count_failure(KEY, "e1", error(1_000)) == once
+    counted = Circuit(failures=2, failing_since=1_000, suspects=names)
+    assert store.count_failure(KEY, "e2", error(2_000)) == counted
+    assert store.get("42", "s1") == replace(WEBHOOK, circuit=counted, last_error=error(2_000))
+
+
+def test_an_event_that_fails_again_is_not_counted_again(store: SubscriptionStore) -> None:
+    store.add(WEBHOOK)
+    once = store.count_failure(KEY, "e1", error(1_000))
+    assert store.count_failure(KEY, "e1", error(2_000, "timed out")) == once
+    found = store.get("42", "s1")
+    assert found is not None
+    assert (found.circuit, found.last_error) == (once, error(2_000, "timed out"))
+
+
+def test_some_of_the_latest_suspects_are_remembered_and_all_failures_counted(
+    store: SubscriptionStore,
+) -> None:
+    store.add(WEBHOOK)
+    most = 3 * MOST_SUSPECTS
+    circuit = None
+    for number in range(most):
+        circuit = store.count_failure(KEY, f"e{number}", error(1_000))
+    assert circuit is not None
+    assert circuit.failures == most
+    assert MOST_SUSPECTS // 2 <= len(circuit.suspects) <= MOST_SUSPECTS
+    assert all(circuit.knows(f"e{number}") for number in range(most - 10, most))
+
+
+def test_suspects_outlive_a_recovery(store: SubscriptionStore) -> None:
+    store.add(WEBHOOK)
+    counted = store.count_failure(KEY, "e1", error(1_000))
+    assert counted is not None
+    assert store.move_circuit(replace(WEBHOOK, circuit=counted), Circuit(recovered_at=9)) is True
+    found = store.get("42", "s1")
+    assert found is not None
+    assert found.circuit == Circuit(recovered_at=9, suspects=counted.suspects)
+
+
+def test_a_last_error_and_slowness_are_noted(store: SubscriptionStore) -> None:
+    store.add(WEBHOOK)
+    store.note_failure(KEY, error(7, "answered 400"))
+    store.mark_slow(KEY, 99)
+    noted = replace(WEBHOOK, last_error=error(7, "answered 400"), slow_until=99)
+    assert store.get("42", "s1") == noted
+    assert store.update(replace(WEBHOOK, status=SubscriptionStatus.PAUSED)) is True
+    found = store.get("42", "s1")
+    assert found is not None
+    assert (found.last_error, found.slow_until) == (noted.last_error, 99)
 
 
 def test_failures_counted_at_once_are_all_counted(store: SubscriptionStore) -> None:
     store.add(WEBHOOK)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: store.count_failure("42", "s1", 1_000), range(8)))
+        list(pool.map(lambda n: store.count_failure(KEY, f"e{n}", error(1_000)), range(8)))
     counted = store.get("42", "s1")
     assert counted is not None
     assert counted.circuit.failures == 8
@@ -135,8 +197,8 @@ def test_the_circuit_opens_and_closes(store: SubscriptionStore) -> None:
     closed = Circuit(recovered_at=9_500)
     assert store.move_circuit(replace(WEBHOOK, circuit=opened), closed) is True
     assert store.get("42", "s1") == replace(WEBHOOK, circuit=closed)
-    assert store.count_failure("42", "s1", 10_000) == replace(
-        closed, failures=1, failing_since=10_000
+    assert store.count_failure(KEY, "e1", error(10_000)) == replace(
+        closed, failures=1, failing_since=10_000, suspects=(suspect_name("e1"),)
     )
 
 
@@ -158,9 +220,27 @@ def test_of_many_who_move_the_circuit_at_once_one_does(
 
 def test_nothing_brings_a_removed_subscription_back(store: SubscriptionStore) -> None:
     assert store.update(WEBHOOK) is False
-    assert store.count_failure("42", "s1", 1_000) is None
+    assert store.count_failure(KEY, "e1", error(1_000)) is None
+    store.note_failure(KEY, error(1))
+    store.mark_slow(KEY, 1)
     assert store.move_circuit(WEBHOOK, Circuit(open_until=1)) is False
     assert store.get("42", "s1") is None
+
+
+class AnswerLost(CountingClient):
+    """Writes, and then fails: as when the answer is lost, and botocore repeats the write."""
+
+    def update_item(self, **request: Any) -> Any:
+        self._client.update_item(**request)
+        return self._client.update_item(**request)
+
+
+def test_a_repeat_of_our_own_update_is_ours(resources: Resources, dynamodb: Any) -> None:
+    name = resources.table("SubscriptionsTable")
+    SubscriptionsTable(dynamodb, name).add(WEBHOOK)
+    rotated = replace(WEBHOOK, secrets=("whsec_new", "whsec_current"))
+    assert SubscriptionsTable(AnswerLost(dynamodb), name).update(rotated) is True
+    assert SubscriptionsTable(dynamodb, name).get("42", "s1") == replace(rotated, revision=1)
 
 
 def test_a_list_never_reads_secrets(resources: Resources, dynamodb: Any) -> None:

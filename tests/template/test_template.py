@@ -61,12 +61,20 @@ def test_no_secret_value_is_in_an_environment_variable(template: Template) -> No
             assert not name.endswith(("_SECRET", "_KEY", "_TOKEN")), name
 
 
+WAKE_UPS = {"DrainsQueue"}
+"""Queues whose messages hold nothing and are replaced: losing one loses nothing."""
+
+
 def test_every_queue_is_encrypted_and_has_dead_letters_of_its_kind(template: Template) -> None:
     queues = template.queues
     for name, queue in queues.items():
         assert queue["SqsManagedSseEnabled"] is True, name
         if "DeadLetter" in name:
             assert queue["MessageRetentionPeriod"] == 1_209_600
+            continue
+        if name in WAKE_UPS:
+            assert "RedrivePolicy" not in queue
+            assert queue["MessageRetentionPeriod"] <= 3_600
             continue
         target = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"].split(".")[0]
         assert target == name.replace("Queue", "DeadLetterQueue")

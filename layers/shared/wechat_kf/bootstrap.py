@@ -16,12 +16,13 @@ from wechat_kf.domain.messages.message_ids import log_id
 from wechat_kf.observability import count, logger
 
 if TYPE_CHECKING:
+    from wechat_kf.adapters.aws.backlog_table import BacklogTable
     from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
     from wechat_kf.adapters.aws.conversations_table import ConversationsTable
     from wechat_kf.adapters.aws.media_table import MediaTable
     from wechat_kf.adapters.aws.merchants_table import MerchantsTable
     from wechat_kf.adapters.aws.messages_table import MessagesTable
-    from wechat_kf.adapters.aws.queues import DeliverySqsQueue
+    from wechat_kf.adapters.aws.queues import DeliverySqsQueue, DrainSqsQueue
     from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
     from wechat_kf.adapters.wechat.account import WeChatAccount
     from wechat_kf.domain.access_token import TokenProvider
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from wechat_kf.domain.messages.ports import MessageSender
     from wechat_kf.domain.messages.sweeper import Sweeper
     from wechat_kf.domain.messages.windows import SendWindows
+    from wechat_kf.domain.subscriptions.delivery import Delivery
     from wechat_kf.domain.subscriptions.dispatch import Dispatch
+    from wechat_kf.domain.subscriptions.drain import Drain
     from wechat_kf.domain.subscriptions.fanout import FanOut
     from wechat_kf.domain.subscriptions.subscription import Subscription
     from wechat_kf.wechat.client import WeChatClient
@@ -118,10 +121,17 @@ class TokenSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeliverySettings(EventSettings, SubscriptionSettings):
+class BacklogSettings(SubscriptionSettings):
+    """Environment of a function that uses the backlog of subscriptions."""
+
+    backlog_table: str
+    drains_queue_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliverySettings(EventSettings, BacklogSettings):
     """Environment of the deliveries function."""
 
-    deliveries_dead_letter_queue_url: str
     allow_loopback_subscribers: bool = False
 
 
@@ -187,6 +197,18 @@ def delivery_queue(settings: SubscriptionSettings) -> DeliverySqsQueue:
     return DeliverySqsQueue(sqs(), settings.deliveries_queue_url)
 
 
+def backlog_table(settings: BacklogSettings) -> BacklogTable:
+    from wechat_kf.adapters.aws.backlog_table import BacklogTable
+
+    return BacklogTable(dynamodb(), settings.backlog_table, settings.subscriptions_table)
+
+
+def drain_queue(settings: BacklogSettings) -> DrainSqsQueue:
+    from wechat_kf.adapters.aws.queues import DrainSqsQueue
+
+    return DrainSqsQueue(sqs(), settings.drains_queue_url)
+
+
 def fan_out(settings: EventSettings) -> FanOut:
     """Wire the queueing of deliveries to the subscribers of an event."""
     from wechat_kf.domain.subscriptions.fanout import FanOut
@@ -240,10 +262,10 @@ def broadcasts(settings: MessageSettings) -> Broadcasts:
     return Broadcasts(broadcasts_table(settings), messages_table(settings), now_ms)
 
 
-def dispatch(settings: DeliverySettings) -> Dispatch:
-    """Wire the delivery of events to webhooks, queues and the event bus."""
+def deliveries(settings: DeliverySettings) -> tuple[Dispatch, Drain]:
+    """Wire the delivery of events to webhooks, queues and the event bus, and of the backlog."""
+    from wechat_kf.adapters.aws.attempts_table import AttemptsTable
     from wechat_kf.adapters.aws.clients import make_client
-    from wechat_kf.adapters.aws.queues import DeadLetterSqsQueue
     from wechat_kf.adapters.aws.subscribers import (
         TARGET_LIMITS,
         EventBusSubscriber,
@@ -251,13 +273,16 @@ def dispatch(settings: DeliverySettings) -> Dispatch:
     )
     from wechat_kf.adapters.webhooks.http_post import HttpPoster
     from wechat_kf.adapters.webhooks.webhook import WebhookSubscriber
+    from wechat_kf.domain.subscriptions.courier import Courier
     from wechat_kf.domain.subscriptions.dispatch import Dispatch
+    from wechat_kf.domain.subscriptions.drain import Drain
     from wechat_kf.domain.subscriptions.subscription import TargetType
     from wechat_kf.domain.subscriptions.subscription_memory import SubscriptionMemory
 
     loopback = settings.allow_loopback_subscribers
-    return Dispatch(
-        subscriptions=SubscriptionMemory(subscriptions_table(settings), now_ms),
+    memory = SubscriptionMemory(subscriptions_table(settings), now_ms)
+    courier = Courier(
+        subscriptions=memory,
         subscribers={
             TargetType.WEBHOOK: WebhookSubscriber(
                 HttpPoster(allow_loopback=loopback), now_ms, allow_loopback=loopback
@@ -265,11 +290,16 @@ def dispatch(settings: DeliverySettings) -> Dispatch:
             TargetType.QUEUE: SqsSubscriber(make_client("sqs", TARGET_LIMITS)),
             TargetType.EVENT_BUS: EventBusSubscriber(make_client("events", TARGET_LIMITS)),
         },
-        dead_letters=DeadLetterSqsQueue(sqs(), settings.deliveries_dead_letter_queue_url),
         events=fan_out(settings),
+        attempts=AttemptsTable(dynamodb(), settings.backlog_table, now_ms),
         clock=now_ms,
         app_id=settings.app_id,
         report_stop=_log_stop,
+    )
+    backlog, drains = backlog_table(settings), drain_queue(settings)
+    return (
+        Dispatch(memory, courier, backlog, drains, now_ms),
+        Drain(memory, courier, backlog, drains, now_ms, report_delivery),
     )
 
 
@@ -368,3 +398,18 @@ def _log_stop(subscription: Subscription) -> None:
     status, subscription_id = str(subscription.status), subscription.subscription_id
     logger.warning("subscription stopped", status=status, subscription_id=subscription_id)
     count("SubscriptionsStopped", status=status)
+
+
+def report_delivery(delivery: Delivery, fate: str, **facts: Any) -> None:
+    """Log and count what an attempt at a delivery came to."""
+    merchant = delivery.event.business_id
+    logger.info(
+        "delivery attempted",
+        event_id=delivery.event.id,
+        event_type=delivery.event.type,
+        business_id=merchant,
+        subscription_id=delivery.subscription_id,
+        fate=str(fate),
+        **facts,
+    )
+    count("Deliveries", merchant=merchant, fate=str(fate))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.fakes import FakeClock, InMemorySubscriptions, RecordingDeliveries
 from tests.merchants_app import MerchantsApp
 from tests.messages_app import MessagesApp
+from tests.subscriptions import create_manager
 from tests.unit.api.http_events import http_event
 from wechat_kf.adapters.webhooks.target_rules import TargetRules
 from wechat_kf.api import subscription_routes
@@ -112,9 +113,7 @@ class App(Protocol):
 
 
 def subscriptions_app() -> App:
-    use_case = SubscriptionManager(
-        InMemorySubscriptions(), RecordingDeliveries(), FakeClock(), "wx1"
-    )
+    use_case = create_manager(InMemorySubscriptions(), RecordingDeliveries(), FakeClock())
     return cast(
         App,
         create_app(

@@ -199,6 +199,7 @@ def test_operation_ids_begin_with_a_verb_and_name_the_thing() -> None:
         "change",
         "create",
         "deactivate",
+        "recover",
         "delete",
         "download",
         "list",

@@ -9,15 +9,29 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import FakeClock, InMemorySubscriptions, RecordingDeliveries
+from tests.fake_backlog import InMemoryBacklog
+from tests.fakes import (
+    FakeClock,
+    InMemorySubscriptions,
+    RecordingAttempts,
+    RecordingDeliveries,
+)
+from tests.subscriptions import create_manager
 from wechat_kf.adapters.webhooks.target_rules import TargetRules
 from wechat_kf.api import subscription_routes
 from wechat_kf.api.app import create_app
+from wechat_kf.domain.events import Event, EventType
+from wechat_kf.domain.subscriptions.backlog import Parked
+from wechat_kf.domain.subscriptions.delivery import Delivery, FailedAttempt
 from wechat_kf.domain.subscriptions.management import SubscriptionManager
-from wechat_kf.domain.subscriptions.subscription import AllowedTargets, SubscriptionStatus
+from wechat_kf.domain.subscriptions.subscription import (
+    AllowedTargets,
+    LastError,
+    SubscriptionStatus,
+)
 
 HOME = "https://sqs.eu-central-1.amazonaws.com/123456789012"
-RULES = TargetRules(f"{HOME}/deliveries.fifo", "wechat-kf-subscriber-*", "our-bus")
+RULES = TargetRules(f"{HOME}/deliveries.fifo", "wechat-kf-subscriber-{business_id}-*", "our-bus")
 WEBHOOK = {"target": {"type": "webhook", "url": "https://shop.example.com/hook?key=1"}}
 UNKNOWN_ID = "sub_" + "0" * 32
 
@@ -35,12 +49,29 @@ def line() -> RecordingDeliveries:
 
 
 @pytest.fixture
-def call(store: InMemorySubscriptions, line: RecordingDeliveries) -> Call:
+def backlog(store: InMemorySubscriptions) -> InMemoryBacklog:
+    return InMemoryBacklog(store)
+
+
+@pytest.fixture
+def attempts() -> RecordingAttempts:
+    return RecordingAttempts()
+
+
+@pytest.fixture
+def call(
+    store: InMemorySubscriptions,
+    line: RecordingDeliveries,
+    backlog: InMemoryBacklog,
+    attempts: RecordingAttempts,
+) -> Call:
     """Makes a request: method, path under /merchants, JSON body → status, JSON answer."""
     app = create_app(
         subscription_routes,
         provided={
-            SubscriptionManager: SubscriptionManager(store, line, FakeClock(), "wx1"),
+            SubscriptionManager: create_manager(
+                store, line, FakeClock(), backlog=backlog, attempts=attempts
+            ),
             AllowedTargets: RULES,
         },
     )
@@ -95,7 +126,6 @@ def test_a_star_stands_for_all_merchants(call: Call, path: str) -> None:
 @pytest.mark.parametrize(
     ("target", "shown"),
     [
-        ({"type": "event_bus"}, {"type": "event_bus"}),
         (
             {"type": "queue", "queue_url": f"{HOME}/wechat-kf-subscriber-a.fifo"},
             {"type": "queue", "queue_url": f"{HOME}/wechat-kf-subscriber-a.fifo"},
@@ -103,7 +133,7 @@ def test_a_star_stands_for_all_merchants(call: Call, path: str) -> None:
     ],
 )
 def test_other_targets_have_no_secret(call: Call, target: Any, shown: Any) -> None:
-    created = subscribed(call, body={"target": target})
+    created = subscribed(call, "*", body={"target": target})
     assert (created["target"], created["secret"]) == (shown, None)
 
 
@@ -186,18 +216,91 @@ def test_a_disabled_one_says_so_and_cannot_be_tested(
     assert call("POST", f"/42/subscriptions/{name}/test")[0] == 409
 
 
-def test_health_is_shown(call: Call, store: InMemorySubscriptions) -> None:
+def test_health_is_shown(
+    call: Call, store: InMemorySubscriptions, backlog: InMemoryBacklog
+) -> None:
     name = subscribed(call)["subscription_id"]
-    now = 1_767_225_600_000
-    store.count_failure("42", name, now)
+    key, now = ("42", name), 1_767_225_600_000
+    store.count_failure(key, "e1", LastError(now, "answered 500", EventType.MESSAGE_RECEIVED))
     found = store.get("42", name)
     assert found
-    store.move_circuit(found, found.circuit.tripped(now))
-    assert call("GET", f"/42/subscriptions/{name}")[1]["health"] == {
+    store.move_circuit(found, found.circuit.trip(now))
+    backlog.open(key, now)
+    for number in (1, 2):
+        event = Event(str(number), EventType.MESSAGE_SENT, "wx1", "42", "o1", now, {})
+        parked = Parked.of(Delivery(*key, event, now + 1_000, str(number)))
+        backlog.park(parked, now)
+    backlog.bury(parked, "expired", now)
+    health = {
         "failures_in_a_row": 1,
         "failing_since": "2026-01-01T00:00:00.000Z",
         "next_attempt_at": "2026-01-01T00:00:05.000Z",
+        "last_error": {
+            "at": "2026-01-01T00:00:00.000Z",
+            "reason": "answered 500",
+            "event_type": "wechat.kf.message.received",
+        },
+        "waiting": 1,
+        "oldest": "2026-01-01T00:00:01.000Z",
+        "dead": 1,
     }
+    assert call("GET", f"/42/subscriptions/{name}")[1]["health"] == health
+    assert call("GET", "/42/subscriptions")[1]["items"][0]["health"] == health
+
+
+def test_failed_attempts_are_shown(call: Call, attempts: RecordingAttempts) -> None:
+    name = subscribed(call)["subscription_id"]
+    now = 1_767_225_600_000
+    attempts.add(("42", name), FailedAttempt(now, "e1", "t", "timed out", 0, 5_000))
+    attempts.add(("42", name), FailedAttempt(now + 1, "e2", "t", "answered 400", 400, 12, "no"))
+    status, shown = call("GET", f"/42/subscriptions/{name}/attempts")
+    assert status == 200
+    assert shown["next_cursor"] is None
+    assert shown["items"] == [
+        {
+            "at": "2026-01-01T00:00:00.001Z",
+            "event_id": "e2",
+            "event_type": "t",
+            "reason": "answered 400",
+            "status": 400,
+            "took_ms": 12,
+            "answer": "no",
+        },
+        {
+            "at": "2026-01-01T00:00:00.000Z",
+            "event_id": "e1",
+            "event_type": "t",
+            "reason": "timed out",
+            "status": None,
+            "took_ms": 5_000,
+            "answer": "",
+        },
+    ]
+
+
+def test_a_recovery_is_accepted(
+    call: Call, store: InMemorySubscriptions, backlog: InMemoryBacklog
+) -> None:
+    name = subscribed(call)["subscription_id"]
+    call("PATCH", f"/42/subscriptions/{name}", {"status": "paused"})
+    body = {"since": "2025-12-24T08:00:00+08:00"}
+    status, shown = call("POST", f"/42/subscriptions/{name}/recover", body)
+    assert (status, shown["status"]) == (202, "active")
+    assert backlog.recovery_of(("42", name)) == 1_766_534_400_000
+
+
+@pytest.mark.parametrize("since", [None, "yesterday", "2026-01-01", "2026-01-01T00:00:00", {}])
+def test_a_recovery_needs_an_instant(call: Call, since: Any) -> None:
+    name = subscribed(call)["subscription_id"]
+    assert call("POST", f"/42/subscriptions/{name}/recover", {"since": since})[0] == 400
+
+
+def test_a_test_event_of_a_chosen_type(call: Call, line: RecordingDeliveries) -> None:
+    name = subscribed(call)["subscription_id"]
+    body = {"event_type": "wechat.kf.message.failed"}
+    assert call("POST", f"/42/subscriptions/{name}/test", body)[0] == 202
+    assert [one.event.type for one in line.deliveries.values()] == ["wechat.kf.message.failed"]
+    assert call("POST", f"/42/subscriptions/{name}/test", {"event_type": "x"})[0] == 400
 
 
 def test_a_rotated_secret_is_shown_once_with_its_overlap(call: Call) -> None:
@@ -221,6 +324,8 @@ def test_unsubscribe(call: Call) -> None:
         ("PATCH", "", {"status": "paused"}),
         ("DELETE", "", None),
         ("POST", "/test", None),
+        ("GET", "/attempts", None),
+        ("POST", "/recover", {"since": "2026-01-01T00:00:00Z"}),
         ("POST", "/rotate-secret", None),
     ],
 )

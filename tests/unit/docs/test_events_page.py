@@ -12,14 +12,18 @@ import pytest
 from standardwebhooks import Webhook
 
 from wechat_kf.api.merchant_models import MerchantResponse
-from wechat_kf.domain.clock import HOUR
+from wechat_kf.domain.clock import HOUR, MINUTE, SECOND
 from wechat_kf.domain.events import Event, EventType
+from wechat_kf.domain.subscriptions.backlog import DEAD_KEPT_MS, PATIENCE_MS
 from wechat_kf.domain.subscriptions.circuit import (
+    GONE_AFTER_MS,
     HOPELESS_AFTER_MS,
+    LONGEST_COOL_DOWN_MS,
     LONGEST_RETRY_AFTER_MS,
     TRIP_AFTER,
 )
 from wechat_kf.domain.subscriptions.delivery import LONGEST_BACKOFF_MS, RETENTION_MS
+from wechat_kf.domain.subscriptions.drain import REFUSED_FOR_MS
 from wechat_kf.domain.subscriptions.management import SECRET_OVERLAP_MS, create_secret
 
 PAGE = (Path(__file__).parents[3] / "docs" / "events.md").read_text(encoding="utf-8")
@@ -76,6 +80,10 @@ def signed(secret: str, body: str) -> dict[str, str]:
 
 def test_the_figures_are_those_of_the_code() -> None:
     assert HOUR * 24 == RETENTION_MS == HOPELESS_AFTER_MS == SECRET_OVERLAP_MS
-    assert HOUR * 2 == LONGEST_BACKOFF_MS
-    assert HOUR * 12 == LONGEST_RETRY_AFTER_MS
+    assert MINUTE * 10 == LONGEST_BACKOFF_MS
+    assert MINUTE * 30 == LONGEST_RETRY_AFTER_MS
+    assert MINUTE == PATIENCE_MS == GONE_AFTER_MS
+    assert HOUR == REFUSED_FOR_MS
+    assert HOUR * 24 * 14 == DEAD_KEPT_MS
+    assert SECOND * 40 == LONGEST_COOL_DOWN_MS
     assert TRIP_AFTER == 5

@@ -21,6 +21,8 @@ ROUTES: Final[Mapping[str, tuple[str, ...]]] = {
     "/merchants/{business_id}/messages/{message_id}/retry": ("POST",),
     "/merchants/{business_id}/subscriptions": ("GET", "POST"),
     "/merchants/{business_id}/subscriptions/{subscription_id}": ("GET", "DELETE", "PATCH"),
+    "/merchants/{business_id}/subscriptions/{subscription_id}/attempts": ("GET",),
+    "/merchants/{business_id}/subscriptions/{subscription_id}/recover": ("POST",),
     "/merchants/{business_id}/subscriptions/{subscription_id}/rotate-secret": ("POST",),
     "/merchants/{business_id}/subscriptions/{subscription_id}/test": ("POST",),
     "/merchants/{business_id}/typing": ("POST",),

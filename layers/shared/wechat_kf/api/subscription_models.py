@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from wechat_kf.api.validators import Instant, example
-from wechat_kf.domain.clock import rfc3339, rfc3339_or_none
+from wechat_kf.domain.clock import SECOND, rfc3339, rfc3339_or_none
 from wechat_kf.domain.events import EventType
+from wechat_kf.domain.subscriptions.backlog import BacklogSize
+from wechat_kf.domain.subscriptions.delivery import FailedAttempt
 from wechat_kf.domain.subscriptions.subscription import (
+    LastError,
     Subscription,
     SubscriptionStatus,
     Target,
@@ -36,7 +39,9 @@ class QueueTarget(BaseModel):
 
     type: Literal["queue"]
     queue_url: Url = Field(
-        examples=["https://sqs.us-east-1.amazonaws.com/123456789012/wechat-kf-subscriber-42"]
+        examples=[
+            "https://sqs.us-east-1.amazonaws.com/123456789012/wechat-kf-subscriber-42-orders.fifo"
+        ]
     )
 
 
@@ -106,22 +111,48 @@ class ChangeSubscriptionRequest(BaseModel):
         return None if self.event_types is None else frozenset(self.event_types)
 
 
+class LastErrorResponse(BaseModel):
+    """The latest failed attempt."""
+
+    at: Instant
+    reason: str = Field(description="`answered` and the HTTP status, or what went wrong")
+    event_type: str
+
+    @classmethod
+    def of(cls, error: LastError) -> LastErrorResponse:
+        return cls(at=rfc3339(error.at), reason=error.reason, event_type=error.event_type)
+
+
 class HealthResponse(BaseModel):
     """The health of a subscription's deliveries."""
 
-    failures_in_a_row: int
+    failures_in_a_row: int = Field(
+        description="different events that failed since the last success, by a fault of the "
+        "subscriber"
+    )
     failing_since: Instant | None
     next_attempt_at: Instant | None = Field(
         description="set while the circuit breaker holds calls back"
     )
+    last_error: LastErrorResponse | None
+    waiting: int = Field(description="events in the backlog")
+    oldest: Instant | None = Field(description="when the oldest of them came")
+    dead: int = Field(
+        description="events given up, which `recover` puts back in line for 14 days; "
+        "1000 means 1000 or more"
+    )
 
     @classmethod
-    def of(cls, subscription: Subscription) -> HealthResponse:
-        circuit = subscription.circuit
+    def of(cls, subscription: Subscription, size: BacklogSize) -> HealthResponse:
+        circuit, error = subscription.circuit, subscription.last_error
         return cls(
             failures_in_a_row=circuit.failures,
             failing_since=rfc3339_or_none(circuit.failing_since),
             next_attempt_at=rfc3339_or_none(circuit.open_until),
+            last_error=LastErrorResponse.of(error) if error else None,
+            waiting=size.waiting,
+            oldest=rfc3339_or_none(size.oldest),
+            dead=size.dead,
         )
 
 
@@ -134,7 +165,19 @@ _SUBSCRIPTION: dict[str, Any] = {
     "status": "active",
     "status_reason": None,
     "created_at": "2026-01-02T03:04:05.678Z",
-    "health": {"failures_in_a_row": 0, "failing_since": None, "next_attempt_at": None},
+    "health": {
+        "failures_in_a_row": 1,
+        "failing_since": "2026-11-23T02:46:11.397Z",
+        "next_attempt_at": None,
+        "last_error": {
+            "at": "2026-11-23T02:46:11.397Z",
+            "reason": "answered 500",
+            "event_type": "wechat.kf.message.received",
+        },
+        "waiting": 0,
+        "oldest": None,
+        "dead": 0,
+    },
 }
 
 
@@ -153,7 +196,9 @@ class SubscriptionResponse(BaseModel):
     health: HealthResponse
 
     @classmethod
-    def of(cls, subscription: Subscription) -> SubscriptionResponse:
+    def of(
+        cls, subscription: Subscription, size: BacklogSize | None = None
+    ) -> SubscriptionResponse:
         return cls(
             subscription_id=subscription.subscription_id,
             business_id=subscription.business_id,
@@ -162,7 +207,7 @@ class SubscriptionResponse(BaseModel):
             status=subscription.status,
             status_reason=subscription.status_reason or None,
             created_at=rfc3339(subscription.created_at),
-            health=HealthResponse.of(subscription),
+            health=HealthResponse.of(subscription, size or BacklogSize()),
         )
 
 
@@ -179,8 +224,10 @@ class CreatedSubscriptionResponse(SubscriptionResponse):
     )
 
     @classmethod
-    def of(cls, subscription: Subscription) -> CreatedSubscriptionResponse:
-        shown = SubscriptionResponse.of(subscription)
+    def of(
+        cls, subscription: Subscription, size: BacklogSize | None = None
+    ) -> CreatedSubscriptionResponse:
+        shown = SubscriptionResponse.of(subscription, size)
         return cls(**shown.model_dump(), secret=next(iter(subscription.secrets), None))
 
 
@@ -215,9 +262,90 @@ class SubscriptionList(BaseModel):
     next_cursor: str | None = Field(description="always null: there is one page")
 
     @classmethod
-    def of(cls, subscriptions: Sequence[Subscription]) -> SubscriptionList:
-        items = [SubscriptionResponse.of(subscription) for subscription in subscriptions]
+    def of(cls, subscriptions: Sequence[tuple[Subscription, BacklogSize]]) -> SubscriptionList:
+        items = [SubscriptionResponse.of(*subscription) for subscription in subscriptions]
         return cls(items=items, next_cursor=None)
+
+
+_ATTEMPT: dict[str, Any] = {
+    "at": "2026-11-23T02:46:11.397Z",
+    "event_id": "7dcbbb4fbda7500100cec6130015af31bbcbf34a0f86950db6e2fee68e75d378",
+    "event_type": "wechat.kf.message.received",
+    "reason": "answered 500",
+    "status": 500,
+    "took_ms": 84,
+    "answer": "Internal Server Error",
+}
+
+
+class FailedAttemptResponse(BaseModel):
+    """One failed attempt to deliver an event."""
+
+    model_config = example(**_ATTEMPT)
+
+    at: Instant
+    event_id: str
+    event_type: str
+    reason: str = Field(description="`answered` and the HTTP status, or what went wrong")
+    status: int | None = Field(description="the HTTP status, if there was an answer")
+    took_ms: int
+    answer: str = Field(description="the beginning of the answer's body, if there was one")
+
+    @classmethod
+    def of(cls, attempt: FailedAttempt) -> FailedAttemptResponse:
+        return cls(
+            at=rfc3339(attempt.at),
+            event_id=attempt.event_id,
+            event_type=attempt.event_type,
+            reason=attempt.reason,
+            status=attempt.status or None,
+            took_ms=attempt.took_ms,
+            answer=attempt.excerpt,
+        )
+
+
+class FailedAttemptList(BaseModel):
+    """The latest failed attempts, newest first, on one page."""
+
+    model_config = example(items=[_ATTEMPT], next_cursor=None)
+
+    items: list[FailedAttemptResponse]
+    next_cursor: str | None = Field(description="always null: there is one page")
+
+    @classmethod
+    def of(cls, attempts: Sequence[FailedAttempt]) -> FailedAttemptList:
+        items = [FailedAttemptResponse.of(attempt) for attempt in attempts]
+        return cls(items=items, next_cursor=None)
+
+
+class RecoverRequest(BaseModel):
+    """From when on dead events are put back in line."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"since": "2026-11-23T00:00:00Z"}]}
+    )
+
+    since: AwareDatetime = Field(
+        description="events that came at this time or later; those of the last 14 days are kept",
+        json_schema_extra={"maxLength": 40},
+    )
+
+    @property
+    def since_ms(self) -> int:
+        return max(0, int(self.since.timestamp() * SECOND))
+
+
+class TestEventRequest(BaseModel):
+    """Which event to send."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"event_type": "wechat.kf.message.received"}]},
+    )
+
+    event_type: Annotated[
+        EventType, Field(description="the event's data is a sample, with `test` set to true")
+    ] = EventType.SUBSCRIPTION_TEST
 
 
 class TestEventResponse(BaseModel):

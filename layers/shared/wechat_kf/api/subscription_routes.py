@@ -17,10 +17,13 @@ from wechat_kf.api.subscription_models import (
     ChangeSubscriptionRequest,
     CreatedSubscriptionResponse,
     CreateSubscriptionRequest,
+    FailedAttemptList,
     QueueTarget,
+    RecoverRequest,
     RotatedSecretResponse,
     SubscriptionList,
     SubscriptionResponse,
+    TestEventRequest,
     TestEventResponse,
     WebhookTarget,
 )
@@ -75,7 +78,7 @@ def create_subscription(
     subscriptions: NeedsSubscriptions,
     allowed: Annotated[AllowedTargets, needs(AllowedTargets)],
 ) -> Response[CreatedSubscriptionResponse]:
-    target = _to_target(body.target, allowed)
+    target = _to_target(business_id, body.target, allowed)
     created = subscriptions.create(business_id, target, frozenset(body.event_types))
     return Response(
         status_code=201,
@@ -98,7 +101,8 @@ def list_subscriptions(
     business_id: BusinessId, subscriptions: NeedsSubscriptions
 ) -> SubscriptionList:
     """Return the merchant's own subscriptions; those of `*` are listed under `*`."""
-    return SubscriptionList.of(subscriptions.list(business_id))
+    found = subscriptions.list(business_id)
+    return SubscriptionList.of([(one, subscriptions.size(one)) for one in found])
 
 
 @router.get(
@@ -113,7 +117,8 @@ def list_subscriptions(
 def read_subscription(
     business_id: BusinessId, subscription_id: SubscriptionId, subscriptions: NeedsSubscriptions
 ) -> SubscriptionResponse:
-    return SubscriptionResponse.of(subscriptions.get(business_id, subscription_id))
+    found = subscriptions.get(business_id, subscription_id)
+    return SubscriptionResponse.of(found, subscriptions.size(found))
 
 
 @router.patch(
@@ -137,7 +142,7 @@ def change_subscription(
         event_types=body.chosen_types,
         status=body.chosen_status,
     )
-    return SubscriptionResponse.of(changed)
+    return SubscriptionResponse.of(changed, subscriptions.size(changed))
 
 
 @router.delete(
@@ -164,14 +169,61 @@ def remove_subscription(
     ),
 )
 def send_test_event(
-    business_id: BusinessId, subscription_id: SubscriptionId, subscriptions: NeedsSubscriptions
+    business_id: BusinessId,
+    subscription_id: SubscriptionId,
+    subscriptions: NeedsSubscriptions,
+    body: Annotated[TestEventRequest | None, Body()] = None,
 ) -> Response[TestEventResponse]:
     """Send an event to an active subscription, whatever event types it chose; else 409."""
-    event = subscriptions.test(business_id, subscription_id)
+    event_type = (body or TestEventRequest()).event_type
+    event = subscriptions.test(business_id, subscription_id, event_type)
     return Response(
         status_code=202,
         content_type="application/json",
         body=TestEventResponse(event_id=event.id),
+    )
+
+
+@router.get(
+    f"{_ONE}/attempts",
+    summary="List failed attempts",
+    description="The latest failed attempts of the last days, newest first. When there are very "
+    "many, some are left out.",
+    operation_id="listFailedAttempts",
+    tags=["subscriptions"],
+    responses=describe_responses(
+        {200: ("the latest failed attempts", FailedAttemptList)}, problems=_OF_ONE
+    ),
+)
+def list_failed_attempts(
+    business_id: BusinessId, subscription_id: SubscriptionId, subscriptions: NeedsSubscriptions
+) -> FailedAttemptList:
+    return FailedAttemptList.of(subscriptions.list_attempts(business_id, subscription_id))
+
+
+@router.post(
+    f"{_ONE}/recover",
+    summary="Put dead events back in line",
+    description="Revives the events that were given up, from a given time on, closes the circuit "
+    "and resumes the subscription. They are delivered in order per buyer, each at least once.",
+    operation_id="recoverEvents",
+    tags=["subscriptions"],
+    responses=describe_responses(
+        {202: ("the recovery has begun; `health` shows how it goes", SubscriptionResponse)},
+        problems=_CHANGING_ONE,
+    ),
+)
+def recover_events(
+    business_id: BusinessId,
+    subscription_id: SubscriptionId,
+    subscriptions: NeedsSubscriptions,
+    body: Annotated[RecoverRequest, Body()],
+) -> Response[SubscriptionResponse]:
+    recovering = subscriptions.recover(business_id, subscription_id, body.since_ms)
+    return Response(
+        status_code=202,
+        content_type="application/json",
+        body=SubscriptionResponse.of(recovering, subscriptions.size(recovering)),
     )
 
 
@@ -190,11 +242,11 @@ def rotate_secret(
     return RotatedSecretResponse.of(subscriptions.rotate_secret(business_id, subscription_id))
 
 
-def _to_target(wanted: AnyTarget, allowed: AllowedTargets) -> Target:
+def _to_target(business_id: str, wanted: AnyTarget, allowed: AllowedTargets) -> Target:
     match wanted:
         case WebhookTarget(url=url):
             return allowed.webhook(url)
         case QueueTarget(queue_url=queue_url):
-            return allowed.queue(queue_url)
+            return allowed.queue(business_id, queue_url)
         case _:
-            return allowed.event_bus()
+            return allowed.event_bus(business_id)

@@ -32,24 +32,24 @@ class Remembered(Generic[K, V]):
         held = self._held.get(key)
         if held and self._clock() - held[0] < self._ttl_ms:
             return held[1]
+        asked_at = self._clock()
         value = read()
         if keep(value):
-            return self.put(key, value)
-        self.forget(key)
+            self._hold(key, value, asked_at)
+        else:
+            self.forget(key)
         return value
 
     def put(self, key: K, value: V) -> V:
         """Hold `value` from now on, and return it."""
-        if len(self._held) >= self._capacity:
-            self._held.clear()
-        self._held[key] = (self._clock(), value)
+        self._hold(key, value, self._clock())
         return value
 
-    def amend(self, key: K, value: V) -> V:
-        """Hold `value` in place of what is held, without making it younger, and return it."""
-        held_at, _ = self._held.get(key, (self._clock(), value))
-        self._held[key] = (held_at, value)
-        return value
+    def amend(self, key: K, value: V) -> None:
+        """Hold `value` in place of what is held, if anything is, without making it younger."""
+        held = self._held.get(key)
+        if held:
+            self._held[key] = (held[0], value)
 
     def stale(self, key: K, max_age_ms: int) -> V | None:
         """Return what is held of `key`, however stale up to `max_age_ms`, or None."""
@@ -59,3 +59,8 @@ class Remembered(Generic[K, V]):
     def forget(self, key: K) -> None:
         """Drop what is held of `key`."""
         self._held.pop(key, None)
+
+    def _hold(self, key: K, value: V, at: int) -> None:
+        if len(self._held) >= self._capacity:
+            self._held.clear()
+        self._held[key] = (at, value)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from hypothesis import given
-from hypothesis.strategies import text
+from hypothesis.strategies import builds, integers, sampled_from, text
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.unit.adapters.webhooks.loopback import OK, answer, serving
@@ -18,7 +18,14 @@ from wechat_kf.adapters.webhooks.http_post import HttpPoster, PostError, Reply, 
 from wechat_kf.adapters.webhooks.webhook import WebhookSubscriber, retry_after_ms
 from wechat_kf.domain.clock import DAY, now_ms
 from wechat_kf.domain.events import Event, EventType
-from wechat_kf.domain.subscriptions.delivery import Deferred, Delivered, DeliveryResult, Refused
+from wechat_kf.domain.subscriptions.circuit import LONGEST_RETRY_AFTER_MS
+from wechat_kf.domain.subscriptions.delivery import (
+    Deferred,
+    Delivered,
+    DeliveryResult,
+    Gone,
+    Refused,
+)
 from wechat_kf.domain.subscriptions.management import create_secret
 from wechat_kf.domain.subscriptions.subscription import Subscription, Target, TargetType
 
@@ -147,19 +154,26 @@ def test_any_2xx_is_a_receipt(status: int) -> None:
     assert result_of(Reply(status, None)) == Delivered()
 
 
-def test_410_is_a_farewell() -> None:
-    assert result_of(Reply(410, None)) == Refused("answered 410")
+def test_410_says_that_the_subscriber_is_gone() -> None:
+    assert result_of(Reply(410, None)) == Gone("answered 410", 410)
 
 
-@pytest.mark.parametrize("status", [101, 301, 302, 307, 308, 400, 401, 403, 404, 500, 502, 504])
-def test_everything_else_is_a_reason_to_come_again(status: int) -> None:
-    assert result_of(Reply(status, "60")) == Deferred(f"answered {status}")
+@pytest.mark.parametrize("status", [101, 300, 301, 302, 307, 308, 400, 401, 403, 404, 422, 499])
+def test_other_answers_refuse_this_event(status: int) -> None:
+    result = result_of(Reply(status, "60", "no"))
+    assert result == Refused(f"answered {status}", status, "no")
+    assert not isinstance(result, Gone)
+
+
+@pytest.mark.parametrize("status", [500, 501, 502, 504, 599])
+def test_a_fault_of_the_subscriber_is_a_reason_to_come_again(status: int) -> None:
+    assert result_of(Reply(status, "60", "x")) == Deferred(f"answered {status}", None, status, "x")
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_busy_subscriber_says_when(status: int) -> None:
-    assert result_of(Reply(status, "60")) == Deferred(f"answered {status}", 60_000)
-    assert result_of(Reply(status, None)) == Deferred(f"answered {status}")
+    assert result_of(Reply(status, "60")) == Deferred(f"answered {status}", 60_000, status)
+    assert result_of(Reply(status, None)) == Deferred(f"answered {status}", None, status)
 
 
 def test_no_reply_is_a_reason_to_come_again() -> None:
@@ -180,7 +194,10 @@ def test_a_url_that_the_rules_no_longer_allow_is_not_called() -> None:
         ("120", 120_000),
         (" 120 ", 120_000),
         ("0", None),
-        ("99999999999999999999", 9_999_999_999_000),
+        ("1800", 1_800_000),
+        ("1801", 1_800_000),
+        ("99999999999999999999", 1_800_000),
+        ("9" * 5_000, 1_800_000),
         ("-1", None),
         ("1.5", None),
         ("soon", None),
@@ -188,6 +205,13 @@ def test_a_url_that_the_rules_no_longer_allow_is_not_called() -> None:
         ("１２", None),
         ("²", None),
         ("Thu, 99 Foo 2026 00:00:00 GMT", None),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 9999 23:59:59 -2359", 1_800_000),
+        ("Mon, 01 Jan 9999 23:59:59 GMT", 1_800_000),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", None),
+        ("Mon, 01 Jan 2026 00:00:00 +9999999999", None),
+        ("Mon, 01 Jan 2026 00:00:99999999999999 GMT", None),
+        ("Mon, 31 Feb 2027 00:00:00 GMT", None),
     ],
 )
 def test_retry_after_in_seconds(text: str, expected: int | None) -> None:
@@ -203,10 +227,23 @@ def test_retry_after_as_a_date() -> None:
     assert retry_after_ms(f"{rfc} GMT", now + DAY) is None
 
 
-@given(text())
+dates = builds(
+    "{}, {} {} {} {}:{}:{} {}".format,
+    sampled_from(["Mon", "Tue", ""]),
+    integers(),
+    sampled_from(["Jan", "Dec", "Foo"]),
+    integers() | integers(0, 10_000),
+    integers(-1, 99),
+    integers(-1, 99),
+    integers(),
+    sampled_from(["GMT", "+0000", "-9999", "+99999999999", "EST", "", "x"]),
+)
+
+
+@given(text() | dates)
 def test_no_retry_after_can_break_us(value: str) -> None:
-    wish = retry_after_ms(value, NOW)
-    assert wish is None or wish > 0
+    asked_ms = retry_after_ms(value, NOW)
+    assert asked_ms is None or 0 < asked_ms <= LONGEST_RETRY_AFTER_MS
 
 
 def test_the_body_is_compact_json() -> None:

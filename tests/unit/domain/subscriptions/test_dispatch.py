@@ -1,468 +1,344 @@
-"""One event to one subscriber: deliver, wait, or give up; and a bad subscriber harms nobody."""
+"""Deliver, wait, park, drain: the layer's own code on queues in simulated time."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from random import Random
+from statistics import median
 
 import pytest
 
-from tests.fakes import FakeClock, InMemorySubscriptions, RecordingDeadLetters, RecordingEvents
+from tests.chaos.deliveries import Answer, Deliveries, is_down, takes
 from wechat_kf.domain.clock import DAY, HOUR, MINUTE, SECOND
 from wechat_kf.domain.events import ANY_MERCHANT, MAIN_ACCOUNT, Event, EventType
-from wechat_kf.domain.subscriptions.circuit import PROBE_MS, TRIP_AFTER
+from wechat_kf.domain.subscriptions.backlog import BacklogSize
 from wechat_kf.domain.subscriptions.delivery import (
-    RETENTION_MS,
     Deferred,
     Delivered,
-    Delivery,
     DeliveryResult,
+    Gone,
     Refused,
 )
-from wechat_kf.domain.subscriptions.dispatch import (
-    PAUSED_LOOK_MS,
-    Dispatch,
-    Fate,
-    PostponedError,
-    lengthen,
-)
-from wechat_kf.domain.subscriptions.subscription import (
-    Subscription,
-    SubscriptionStatus,
-    Target,
-    TargetType,
-)
-from wechat_kf.domain.subscriptions.subscription_memory import SubscriptionMemory
-from wechat_kf.errors import RetryLater, UnavailableError
+from wechat_kf.domain.subscriptions.subscription import SubscriptionStatus
 
-MEMORY_MS = 3 * SECOND
-Behaviour = Callable[[Event], DeliveryResult]
+POISON = EventType.PUSH_UNKNOWN
 
 
-@dataclass
-class Subscribers:
-    """All subscribers' servers: each does what it is told, and calls are counted."""
-
-    clock: FakeClock
-    behaviours: dict[str, Behaviour] = field(default_factory=dict)
-    calls: list[tuple[int, str, str]] = field(default_factory=list)
-
-    def deliver(self, subscription: Subscription, event: Event) -> DeliveryResult:
-        self.calls.append((self.clock(), subscription.subscription_id, event.id))
-        behave = self.behaviours.get(subscription.subscription_id)
-        return behave(event) if behave else Delivered()
-
-    def calls_to(self, subscription_id: str) -> int:
-        return sum(name == subscription_id for _, name, _ in self.calls)
-
-
-@dataclass
-class World:
-    """A deliveries function with one worker, and everything around it."""
-
-    clock: FakeClock = field(default_factory=FakeClock)
-    store: InMemorySubscriptions = field(default_factory=InMemorySubscriptions)
-    dead_letters: RecordingDeadLetters = field(default_factory=RecordingDeadLetters)
-    told: RecordingEvents = field(default_factory=RecordingEvents)
-
-    def __post_init__(self) -> None:
-        self.subscribers = Subscribers(self.clock)
-        self.dispatcher = self.worker()
-
-    def worker(self) -> Dispatch:
-        return Dispatch(
-            subscriptions=SubscriptionMemory(self.store, self.clock, MEMORY_MS),
-            subscribers={TargetType.WEBHOOK: self.subscribers},
-            dead_letters=self.dead_letters,
-            events=self.told,
-            clock=self.clock,
-            app_id="wx1",
-        )
-
-    @property
-    def buried(self) -> list[tuple[str, str]]:
-        """(event id, reason) of all dead letters."""
-        return [(letter.event.id, reason) for letter, reason in self.dead_letters.letters]
-
-    def subscribe(self, name: str, behave: Behaviour | None = None) -> Subscription:
-        subscription = Subscription(
-            "42", name, Target(TargetType.WEBHOOK, f"https://{name}.example")
-        )
-        self.store.add(subscription)
-        if behave:
-            self.subscribers.behaviours[name] = behave
-        return subscription
-
-    def get(self, name: str, business_id: str = "42") -> Subscription:
-        found = self.store.get(business_id, name)
-        assert found
-        return found
-
-    def delivery(self, name: str, event_id: str = "e1", openid: str = "o1") -> Delivery:
-        event = Event(event_id, EventType.MESSAGE_RECEIVED, "wx1", "42", openid, self.clock(), {})
-        return Delivery("42", name, event, self.clock())
-
-    def wait_of(self, delivery: Delivery) -> int:
-        with pytest.raises(RetryLater) as later:
-            self.dispatcher.dispatch(delivery)
-        return later.value.delay_ms
-
-    def run(self, deliveries: list[Delivery], until: int) -> dict[str, tuple[Fate, int]]:
-        """Plays the queue: dispatches, waits as told, moves the clock. Event id → fate, instant."""
-        line = [(self.clock(), number, one) for number, one in enumerate(deliveries)]
-        heapq.heapify(line)
-        settled = {}
-        while line and line[0][0] <= until:
-            at, number, delivery = heapq.heappop(line)
-            self.clock.now = max(at, self.clock.now)
-            try:
-                fate = self.dispatcher.dispatch(delivery)
-            except RetryLater as later:
-                heapq.heappush(line, (self.clock() + later.delay_ms, number, delivery))
-            else:
-                settled[delivery.event.id] = (fate, self.clock())
-        return settled
+def refuses(result: DeliveryResult, *, takes_ms: int = 50) -> Answer:
+    """Accept everything but poison."""
+    return lambda event: (result if event.type == POISON else Delivered(), takes_ms)
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> Deliveries:
+    return Deliveries()
 
 
-def down(_: Event) -> DeliveryResult:
-    return Deferred("answered 500")
+def is_direct(world: Deliveries, name: str = "shop") -> bool:
+    return world.get(("42", name)).parking_since == 0 and not world.backlog.parked_subscriptions()
 
 
-def test_a_delivered_event_is_done(world: World) -> None:
-    world.subscribe("shop")
-    assert world.dispatcher.dispatch(world.delivery("shop")) is Fate.DELIVERED
-    assert world.buried == []
+# -- one event
 
 
-def test_events_of_a_removed_subscription_are_dropped(world: World) -> None:
-    assert world.dispatcher.dispatch(world.delivery("gone")) is Fate.DROPPED
-    assert world.buried == []
+def test_an_event_is_delivered_once_and_nothing_is_left(world: Deliveries) -> None:
+    shop = world.subscribe("shop", takes(50))
+    event = world.put([shop], "o1")
+    world.run(600)
+    assert world.calls["shop"] == [(world.start, event.id)]
+    assert (len(world.queue), is_direct(world), world.attempts.attempts) == (0, True, [])
 
 
-def test_a_failure_waits_for_as_long_again_as_it_was_tried(world: World) -> None:
-    world.subscribe("shop", down)
-    delivery = world.delivery("shop")
-    assert world.wait_of(delivery) == 5 * SECOND
-    world.clock.advance(60 * SECOND)
-    assert world.wait_of(delivery) == 60 * SECOND
+def test_an_event_of_a_removed_subscription_is_dropped(world: Deliveries) -> None:
+    shop = world.subscribe("shop", takes(50))
+    world.put([shop], "o1")
+    world.store.remove(*shop)
+    world.run(10)
+    assert (len(world.queue), world.calls["shop"]) == (0, [])
 
 
-def test_a_subscriber_that_asks_for_time_gets_it_for_all_its_conversations(world: World) -> None:
-    world.subscribe("shop", lambda _: Deferred("answered 429", HOUR))
-    assert world.wait_of(world.delivery("shop", "e1", "o1")) == HOUR
-    assert world.wait_of(world.delivery("shop", "e2", "o2")) == HOUR
-    assert world.subscribers.calls_to("shop") == 1
-
-
-def test_an_event_is_given_up_after_the_retention_with_the_reason(world: World) -> None:
-    world.subscribe("shop", down)
-    delivery = world.delivery("shop")
-    settled = world.run([delivery], until=world.clock() + 2 * DAY)
-    fate, at = settled["e1"]
-    assert fate is Fate.DEAD_LETTERED
-    assert delivery.expires_at <= at < delivery.expires_at + MINUTE
-    assert world.buried[0][1].startswith("expired: ")
-    assert 10 <= world.subscribers.calls_to("shop") <= 100
-
-
-def test_an_event_that_waited_too_long_in_the_queue_itself_still_gets_one_try(world: World) -> None:
-    world.subscribe("shop")
-    delivery = world.delivery("shop")
-    world.clock.advance(2 * RETENTION_MS)
-    assert world.dispatcher.dispatch(delivery) is Fate.DELIVERED
-
-
-def test_410_disables_and_tells_the_others(world: World) -> None:
-    world.subscribe("shop", lambda _: Refused("answered 410"))
-    assert world.dispatcher.dispatch(world.delivery("shop")) is Fate.DEAD_LETTERED
-    assert world.get("shop").status is SubscriptionStatus.DISABLED
-    assert world.buried == [("e1", "disabled")]
-    [event] = world.told.events.values()
-    assert event.type == EventType.SUBSCRIPTION_PAUSED
-    assert event.data["status"] == "disabled"
-    assert event.data["reason"] == "answered 410"
-
-
-def test_what_waits_for_a_disabled_subscription_is_dead_lettered_without_a_call(
-    world: World,
+def test_an_event_is_tried_again_after_5_10_20_seconds_and_then_outside_the_queue(
+    world: Deliveries,
 ) -> None:
-    world.subscribe("shop", lambda _: Refused("answered 410"))
-    world.dispatcher.dispatch(world.delivery("shop", "e1"))
-    assert world.dispatcher.dispatch(world.delivery("shop", "e2")) is Fate.DEAD_LETTERED
-    assert world.subscribers.calls_to("shop") == 1
-    assert world.buried[-1] == ("e2", "disabled")
+    shop = world.subscribe("shop", is_down)
+    world.put([shop], "o1")
+    world.run(40)
+    waits = [at - world.start for at, _ in world.calls["shop"]]
+    assert [round(wait / SECOND) for wait in waits] == [0, 5, 11, 23]
+    assert len(world.queue) == 1
+    world.run(61)
+    assert (len(world.queue), world.backlog.size(shop).waiting) == (0, 1)
 
 
-def test_a_paused_subscription_keeps_its_events_and_gets_them_after_the_pause(world: World) -> None:
-    shop = world.subscribe("shop")
-    world.store.update(replace(shop, status=SubscriptionStatus.PAUSED))
-    delivery = world.delivery("shop")
-    assert world.wait_of(delivery) == 5 * SECOND
-    world.clock.advance(6 * HOUR)
-    assert world.wait_of(delivery) == PAUSED_LOOK_MS
-    world.store.update(replace(world.get("shop"), status=SubscriptionStatus.ACTIVE))
-    world.clock.advance(PAUSED_LOOK_MS)
-    assert world.dispatcher.dispatch(delivery) is Fate.DELIVERED
+def test_a_later_event_of_the_buyer_waits_behind_and_other_buyers_do_not(
+    world: Deliveries,
+) -> None:
+    shop = world.subscribe("shop", refuses(Deferred("answered 500", status=500)))
+    first = world.put([shop], "o1", kind=POISON)
+    second = world.put([shop], "o1")
+    other = world.put([shop], "o2")
+    world.run(20)
+    assert world.ids("shop") == {other.id}
+    world.answers["shop"] = takes(50)
+    world.run(600)
+    assert [one.event.id for one in world.receipts["shop"]][1:] == [first.id, second.id]
+    assert is_direct(world)
 
 
-def test_a_pause_keeps_events_no_longer_than_the_retention(world: World) -> None:
-    shop = world.subscribe("shop")
-    world.store.update(replace(shop, status=SubscriptionStatus.PAUSED))
-    delivery = world.delivery("shop")
-    settled = world.run([delivery], until=world.clock() + 2 * DAY)
-    assert settled["e1"] == (Fate.DEAD_LETTERED, delivery.expires_at)
-    assert world.buried == [("e1", "expired: paused")]
-    assert world.subscribers.calls == []
+def test_what_went_wrong_is_shown_to_the_owner(world: Deliveries) -> None:
+    failure = Deferred("answered 503", status=503, excerpt="maintenance")
+    shop = world.subscribe("shop", lambda _event: (failure, 70))
+    event = world.put([shop], "o1")
+    world.run(1)
+    [(key, attempt)] = world.attempts.attempts
+    assert key == shop
+    assert (attempt.event_id, attempt.event_type) == (event.id, event.type)
+    assert (attempt.reason, attempt.status, attempt.took_ms) == ("answered 503", 503, 70)
+    assert attempt.excerpt == "maintenance"
+    error = world.get(shop).last_error
+    assert error
+    assert (error.reason, error.at) == ("answered 503", world.start + 70)
 
 
-# ---------------------------------------------------------------- the circuit breaker
+# -- one event's fault is not its subscriber's
 
 
-def trip(world: World, name: str = "shop") -> None:
-    for number in range(TRIP_AFTER):
-        world.wait_of(world.delivery(name, f"trip{number}", f"o{number}"))
+@pytest.mark.parametrize(
+    "result",
+    [Refused("answered 400"), Deferred("answered 500"), Deferred("timed out")],
+    ids=["400", "500", "time-out"],
+)
+@pytest.mark.parametrize("poisonous", [1, 3, 6])
+@pytest.mark.parametrize(("every", "hours"), [(10, 2), (3_600, 23)])
+def test_events_that_a_healthy_endpoint_cannot_take_delay_no_other_one(
+    world: Deliveries, result: DeliveryResult, poisonous: int, every: int, hours: int
+) -> None:
+    takes_ms = 5_000 if result == Deferred("timed out") else 50
+
+    def answer(event: Event) -> tuple[DeliveryResult, int]:
+        return (result, takes_ms) if event.type == POISON else (Delivered(), 50)
+
+    shop = world.subscribe("shop", answer)
+    for number in range(poisonous):
+        world.put([shop], f"p{number}", kind=POISON)
+    random, at, healthy = Random(3), every / 2, 0
+    while at < hours * 3_600:
+        healthy += 1
+        world.at(at, lambda n=healthy: world.put([shop], f"h{n}"))  # type: ignore[misc]
+        at += random.expovariate(1 / every)
+    world.run(hours * 3_600 + 60)
+    waits = world.waits_ms("shop")
+    assert len(waits) == healthy
+    assert waits[-1] < MINUTE
+    assert world.get(shop).status is SubscriptionStatus.ACTIVE
 
 
-def test_a_dead_subscriber_is_soon_left_alone_and_its_events_wait(world: World) -> None:
-    world.subscribe("shop", down)
-    trip(world)
-    assert world.wait_of(world.delivery("shop")) == 5 * SECOND
-    assert world.subscribers.calls_to("shop") == TRIP_AFTER
+def test_an_event_refused_for_an_hour_is_dead_and_its_buyers_later_ones_go_on(
+    world: Deliveries,
+) -> None:
+    shop = world.subscribe("shop", refuses(Refused("answered 422")))
+    poison = world.put([shop], "o1", kind=POISON)
+    later = [world.put([shop], "o1") for _ in range(3)]
+    world.run(3_500)
+    assert (world.receipts["shop"], world.backlog.dead(shop)) == ([], [])
+    world.run(4_500)
+    assert world.backlog.dead(shop) == [(poison.id, "answered 422")]
+    assert [one.event.id for one in world.receipts["shop"]] == [one.id for one in later]
+    assert world.get(shop).circuit.failures == 0
+    assert is_direct(world)
 
 
-def test_after_the_cool_down_one_worker_probes_and_the_others_wait(world: World) -> None:
-    world.subscribe("shop", down)
-    trip(world)
-    world.clock.advance(5 * SECOND)
-    others = [world.worker() for _ in range(3)]
-
-    def meanwhile(_: Event) -> DeliveryResult:
-        """The probe is under way: what do the other workers do?"""
-        for other in others:
-            with pytest.raises(RetryLater) as later:
-                other.dispatch(world.delivery("shop", "e2", "o2"))
-            assert later.value.delay_ms == PROBE_MS
-        return Delivered()
-
-    world.subscribers.behaviours["shop"] = meanwhile
-    assert world.dispatcher.dispatch(world.delivery("shop")) is Fate.DELIVERED
-    assert world.subscribers.calls_to("shop") == TRIP_AFTER + 1
-    assert world.get("shop").circuit.closed
+def test_a_refusal_after_a_long_wait_does_not_kill_at_once(world: Deliveries) -> None:
+    shop = world.subscribe("shop", refuses(Refused("answered 422")))
+    world.pause(shop)
+    world.put([shop], "o1", kind=POISON)
+    world.at(5 * 3_600, lambda: world.resume(shop))
+    world.run(5 * 3_600 + 1_800)
+    assert len(world.calls["shop"]) > 5
+    assert world.backlog.dead(shop) == []
+    world.run(5 * 3_600 + 4_500)
+    assert len(world.backlog.dead(shop)) == 1
 
 
-def test_of_two_who_saw_the_cool_down_end_one_probes(world: World) -> None:
-    world.subscribe("shop", down)
-    trip(world)
-    world.clock.advance(5 * SECOND)
-    other = world.worker()
-    other.subscriptions.get("42", "shop")  # remembers the open circuit, as we do
-    world.dispatcher.subscriptions.get("42", "shop")
-    calls = world.subscribers.calls_to("shop")
-    with pytest.raises(RetryLater):
-        other.dispatch(world.delivery("shop"))
-    assert world.wait_of(world.delivery("shop", "e2", "o2")) == PROBE_MS
-    assert world.subscribers.calls_to("shop") == calls + 1
+def test_a_wish_to_be_left_alone_is_granted_for_half_an_hour_at_most(world: Deliveries) -> None:
+    shop = world.subscribe("shop", lambda _event: (Deferred("answered 503", 30 * MINUTE), 50))
+    world.put([shop], "o1")
+    world.at(60, lambda: world.answers.update(shop=takes(50)))
+    world.at(120, lambda: world.put([shop], "o2"))
+    world.run(1_700)
+    assert len(world.calls["shop"]) == 1
+    world.run(2_000)
+    assert len(world.receipts["shop"]) == 2
 
 
-def test_a_probe_whose_worker_died_is_followed_by_another(world: World) -> None:
-    world.subscribe("shop", down)
-    trip(world)
-    world.clock.advance(5 * SECOND)
-
-    def crash(_: Event) -> DeliveryResult:
-        raise MemoryError
-
-    world.subscribers.behaviours["shop"] = crash
-    with pytest.raises(MemoryError):
-        world.dispatcher.dispatch(world.delivery("shop"))
-    del world.subscribers.behaviours["shop"]
-    world.clock.advance(PROBE_MS)
-    assert world.dispatcher.dispatch(world.delivery("shop")) is Fate.DELIVERED
+# -- 410
 
 
-def test_each_failed_probe_doubles_the_cool_down(world: World) -> None:
-    world.subscribe("shop", down)
-    trip(world)
-    pauses = []
-    for _ in range(10):
-        world.clock.now = world.get("shop").circuit.open_until
-        world.wait_of(world.delivery("shop", "probe", "o9"))
-        pauses.append(world.get("shop").circuit.open_until - world.clock())
-    assert pauses[:3] == [10 * SECOND, 20 * SECOND, 40 * SECOND]
-    assert pauses[-1] == 30 * MINUTE
+def test_one_410_disables_nothing(world: Deliveries) -> None:
+    shop = world.subscribe("shop", refuses(Gone("answered 410")))
+    world.put([shop], "o1", kind=POISON)
+    for minute in range(1, 50):
+        world.at(minute * 60, lambda: world.put([shop], "o2"))
+    world.run(3_000)
+    assert world.get(shop).status is SubscriptionStatus.ACTIVE
+    assert len(world.receipts["shop"]) == 49
 
 
-def test_failures_of_one_event_among_successes_do_not_open_the_circuit(world: World) -> None:
-    def allergic(event: Event) -> DeliveryResult:
-        return down(event) if event.id == "bad" else Delivered()
-
-    world.subscribe("shop", allergic)
-    bad = world.delivery("shop", "bad", "o-bad")
-    for number in range(4 * TRIP_AFTER):
-        world.wait_of(bad)
-        world.clock.advance(MINUTE)
-        good = world.delivery("shop", f"good{number}")
-        assert world.dispatcher.dispatch(good) is Fate.DELIVERED
-    assert world.get("shop").circuit.trips == 0
-
-
-def test_after_a_recovery_one_more_failure_waits_seconds_not_hours(world: World) -> None:
-    world.subscribe("shop", down)
-    trip(world)
-    old = world.delivery("shop", "old", "o-old")
-    world.clock.advance(6 * HOUR)
-    del world.subscribers.behaviours["shop"]
-    assert world.dispatcher.dispatch(world.delivery("shop", "probe")) is Fate.DELIVERED
-    world.subscribers.behaviours["shop"] = down
-    assert world.wait_of(old) == 5 * SECOND
+def test_a_410_for_a_minute_disables_and_a_caller_gets_everything_after_all(
+    world: Deliveries,
+) -> None:
+    shop = world.subscribe("shop", lambda _event: (Gone("answered 410"), 50))
+    events = [world.put([shop], f"o{number}") for number in range(3)]
+    world.run(50)
+    assert world.get(shop).status is SubscriptionStatus.ACTIVE
+    world.run(900)
+    stopped = world.get(shop)
+    assert (stopped.status, stopped.status_reason) == (
+        SubscriptionStatus.DISABLED,
+        "answered 410",
+    )
+    assert not stopped.wants(events[0])
+    [notice] = world.stops.events.values()
+    assert (notice.type, notice.business_id) == (EventType.SUBSCRIPTION_PAUSED, "42")
+    assert notice.data["status"] == "disabled"
+    world.answers["shop"] = takes(50)
+    world.resume(shop)
+    world.run(1_000)
+    assert world.ids("shop") == {event.id for event in events}
 
 
-def test_a_healthy_subscriber_costs_no_write(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.subscribe("shop")
-    for name in ("add", "update", "count_failure", "move_circuit"):
-        monkeypatch.setattr(world.store, name, None)
+# -- a subscriber that is down
+
+
+def test_a_dead_subscriber_is_left_alone_and_its_events_leave_the_queue(
+    world: Deliveries,
+) -> None:
+    shop = world.subscribe("shop", is_down)
+    for number in range(2_000):
+        world.at(number / 2, lambda n=number: world.put([shop], f"o{n % 300}"))  # type: ignore[misc]
+    world.run(1_000)
+    assert len(world.queue) < 2 * 70
+    assert len(world.calls["shop"]) < 100
+    world.at(1_100, lambda: world.answers.update(shop=takes(50)))
+    world.run(1_400)
+    assert len(world.ids("shop")) == 2_000
+    assert world.in_order("shop")
+    assert is_direct(world)
+
+
+def test_after_a_day_of_failures_it_is_paused_and_others_are_notified(world: Deliveries) -> None:
+    shop = world.subscribe("shop", is_down, ANY_MERCHANT)
+    for number in range(6):
+        world.at(number * 4 * 3_600, lambda n=number: world.put([shop], f"o{n}"))  # type: ignore[misc]
+    world.run(23 * 3_600)
+    assert world.get(shop).status is SubscriptionStatus.ACTIVE
+    world.run(26 * 3_600)
+    stopped = world.get(shop)
+    assert stopped.status is SubscriptionStatus.PAUSED
+    assert stopped.status_reason == "failing: connection failed"
+    [notice] = world.stops.events.values()
+    assert notice.business_id == MAIN_ACCOUNT
+    assert notice.data["failing_since"] is not None
+
+
+def test_what_has_waited_for_a_day_is_dead_and_can_be_recovered(world: Deliveries) -> None:
+    shop = world.subscribe("shop", takes(50))
+    world.pause(shop)
     for number in range(10):
-        delivery = world.delivery("shop", f"e{number}")
-        assert world.dispatcher.dispatch(delivery) is Fate.DELIVERED
+        world.at(number * 3_600, lambda n=number: world.put([shop], f"o{n % 2}"))  # type: ignore[misc]
+    world.run(29.5 * 3_600)
+    assert world.backlog.size(shop) == BacklogSize(4, world.start + 6 * HOUR, 6)
+    since = world.start + 2 * HOUR
+    world.at(30 * 3_600, lambda: world.manager().recover(*shop, since))
+    world.run(31 * 3_600)
+    assert world.order("shop") == {"o0": [3, 5, 7, 9], "o1": [4, 6, 8, 10]}
+    assert world.backlog.size(shop).dead == 2
+    assert is_direct(world)
+    assert world.start + DAY < world.clock()
 
 
-def test_a_table_that_fails_after_the_delivery_does_not_repeat_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
+# -- pause and resume
+
+
+def test_the_events_of_a_pause_leave_the_queue_and_arrive_in_order_after_the_resume(
+    world: Deliveries,
 ) -> None:
-    world.subscribe("shop", down)
-    world.wait_of(world.delivery("shop"))
-    del world.subscribers.behaviours["shop"]
-
-    def broken(*_: object) -> bool:
-        raise UnavailableError("DynamoDB does not answer")
-
-    monkeypatch.setattr(world.store, "move_circuit", broken)
-    assert world.dispatcher.dispatch(world.delivery("shop", "e2")) is Fate.DELIVERED
-
-
-def test_a_dead_subscriber_costs_the_others_nothing(world: World) -> None:
-    world.subscribe("dead", down)
-    world.subscribe("well")
-    start = world.clock()
-    both = [
-        world.delivery(name, f"{name}{number}", f"o{number}")
-        for number in range(200)
-        for name in ("dead", "well")
-    ]
-    settled = world.run(both, until=start + HOUR)
-    assert {key: value for key, value in settled.items() if key.startswith("well")} == {
-        f"well{number}": (Fate.DELIVERED, start) for number in range(200)
-    }
-    assert world.subscribers.calls_to("dead") <= 20, "instead of 200 conversations' worth"
+    shop = world.subscribe("shop", takes(50))
+    world.pause(shop)
+    for number in range(2_000):
+        world.put([shop], f"o{number % 500}")
+    world.run(120)
+    assert (len(world.queue), world.backlog.size(shop).waiting) == (0, 2_000)
+    world.resume(shop)
+    for number in range(600):
+        world.at(120 + number / 50, lambda n=number: world.put([shop], f"o{n % 500}"))  # type: ignore[misc]
+    world.run(132)
+    assert len(world.receipts["shop"]) > 10 * 150, "hundreds a second"
+    world.run(150)
+    assert len(world.receipts["shop"]) == len(world.ids("shop")) == 2_600
+    assert world.in_order("shop")
+    assert is_direct(world)
 
 
-def test_after_an_outage_everything_arrives_once(world: World) -> None:
-    start = world.clock()
-
-    def outage(event: Event) -> DeliveryResult:
-        return down(event) if world.clock() < start + 6 * HOUR else Delivered()
-
-    world.subscribe("shop", outage)
-    line = [world.delivery("shop", f"e{number}", f"o{number}") for number in range(50)]
-    settled = world.run(line, until=start + DAY)
-    assert len(settled) == 50
-    assert all(fate is Fate.DELIVERED for fate, _ in settled.values())
-    assert max(at for _, at in settled.values()) <= start + 6 * HOUR + 31 * MINUTE
-    assert world.subscribers.calls_to("shop") < 50 + 50
+def test_a_pause_in_the_middle_of_a_drain_keeps_the_order(world: Deliveries) -> None:
+    shop = world.subscribe("shop", takes(200))
+    world.pause(shop)
+    for number in range(1_000):
+        world.at(number / 10, lambda n=number: world.put([shop], f"o{n % 20}"))  # type: ignore[misc]
+    for at, action in enumerate([world.resume, world.pause] * 7 + [world.resume]):
+        world.at(30 + 5 * at, lambda action=action: action(shop))  # type: ignore[misc]
+    world.run(400)
+    assert len(world.ids("shop")) == 1_000
+    assert world.in_order("shop")
 
 
-def test_a_day_of_nothing_but_failures_pauses_and_tells_the_others_once(world: World) -> None:
-    world.subscribe("shop", down)
-    start = world.clock()
-    line = [world.delivery("shop", f"e{number}", f"o{number}") for number in range(5)]
-    world.run(line, until=start + 23 * HOUR)
-    assert world.get("shop").status is SubscriptionStatus.ACTIVE
-    line = [world.delivery("shop", f"later{number}", f"o{number}") for number in range(5)]
-    world.run(line, until=start + 26 * HOUR)
-    paused = world.get("shop")
-    assert paused.status is SubscriptionStatus.PAUSED
-    assert paused.status_reason == "failing: answered 500"
-    [event] = world.told.events.values()
-    assert (event.type, event.business_id) == (EventType.SUBSCRIPTION_PAUSED, "42")
-    assert event.data["subscription_id"] == "shop"
-    assert not [letter for letter in world.buried if letter[0].startswith("later")]
+def test_the_backlog_of_a_removed_subscription_is_dropped(world: Deliveries) -> None:
+    shop = world.subscribe("shop", takes(50))
+    world.pause(shop)
+    for number in range(50):
+        world.put([shop], f"o{number}")
+    world.run(60)
+    world.store.remove(*shop)
+    world.run(200)
+    assert world.backlog.size(shop) == BacklogSize()
+    assert list(world.backlog.parked_subscriptions()) == []
+    assert world.calls["shop"] == []
 
 
-def test_about_a_subscription_to_all_merchants_the_main_account_is_told(world: World) -> None:
-    shop = world.subscribe("shop")
-    world.store.add(replace(shop, business_id=ANY_MERCHANT, subscription_id="all"))
-    world.subscribers.behaviours["all"] = lambda _: Refused("answered 410")
-    delivery = replace(world.delivery("all"), subscription_business_id=ANY_MERCHANT)
-    world.dispatcher.dispatch(delivery)
-    [event] = world.told.events.values()
-    assert event.business_id == MAIN_ACCOUNT
-    assert event.data["business_id"] == ANY_MERCHANT
-    assert world.get("all", ANY_MERCHANT).status is SubscriptionStatus.DISABLED
+# -- nobody takes more than a share
 
 
-def test_nobody_is_stopped_while_the_others_cannot_be_told(world: World) -> None:
-    world.subscribe("shop", lambda _: Refused("answered 410"))
-    world.told.down = True
-    with pytest.raises(UnavailableError):
-        world.dispatcher.dispatch(world.delivery("shop"))
-    assert world.get("shop").status is SubscriptionStatus.ACTIVE
+def test_a_subscriber_that_is_slow_and_says_200_costs_the_others_nothing() -> None:
+    world = Deliveries()
+    slow, quick = world.subscribe("slow", takes(4_900)), world.subscribe("quick", takes(50))
+    random = Random(5)
+    for key, rate in ((slow, 10), (quick, 50)):
+        at = 0.0
+        while at < 60:
+            at += random.expovariate(rate)
+            world.at(at, lambda key=key, at=at: world.put([key], f"o{at}"))  # type: ignore[misc]
+    world.run(90)
+    waits = world.waits_ms("quick")
+    assert median(waits) < SECOND
+    assert waits[round(0.99 * len(waits))] < 10 * SECOND
+    assert len(world.ids("slow")) > 0.9 * 60 * 10, "the slow one keeps up, too"
+    world.run(900)
+    assert world.in_order("slow")
+    assert is_direct(world, "slow")
 
 
-def test_what_cannot_be_dead_lettered_stays_in_line(world: World) -> None:
-    world.subscribe("shop", down)
-    delivery = world.delivery("shop")
-    world.clock.advance(RETENTION_MS)
-    world.dead_letters.down = True
-    with pytest.raises(UnavailableError):
-        world.dispatcher.dispatch(delivery)
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_few_slow_answers_change_nothing(world: Deliveries, count: int) -> None:
+    shop = world.subscribe("shop", takes(2_000))
+    for number in range(count):
+        world.put([shop], f"o{number}")
+    world.run(10)
+    assert world.get(shop).slow_until == 0
 
 
-# ---------------------------------------------------------------- what a worker remembers
-
-
-def test_a_change_of_the_subscription_reaches_a_worker_within_seconds(world: World) -> None:
-    shop = world.subscribe("shop")
-    world.dispatcher.dispatch(world.delivery("shop", "e1"))
-    world.store.update(replace(shop, status=SubscriptionStatus.PAUSED))
-    world.clock.advance(MEMORY_MS)
-    world.wait_of(world.delivery("shop", "e2"))
-    assert world.subscribers.calls_to("shop") == 1
-
-
-def test_a_stream_of_failures_does_not_keep_old_news_alive(world: World) -> None:
-    shop = world.subscribe("shop", down)
-    world.store.update(replace(shop, status=SubscriptionStatus.ACTIVE))
-    for number in range(TRIP_AFTER - 1):
-        world.wait_of(world.delivery("shop", f"e{number}", f"o{number}"))
-        world.clock.advance(MEMORY_MS - SECOND)
-        if number == 0:
-            world.store.update(replace(world.get("shop"), status=SubscriptionStatus.PAUSED))
-    assert world.subscribers.calls_to("shop") <= 2
-
-
-def test_a_backlog_of_a_subscriber_that_fails_now_and_then_never_looks_like_poison(
-    world: World,
+def test_every_lambda_only_has_what_its_settings_say(
+    world: Deliveries, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Given a subscriber that others find up in between, so that its circuit never stays open long
-    closed = world.subscribe("moody", down).circuit
-    delivery, receives = world.delivery("moody"), 0
-
-    # When one event of its backlog meets nothing but refusals until it is given up
-    while not world.buried:
-        world.store.move_circuit(world.get("moody"), replace(closed, recovered_at=world.clock()))
-        world.dispatcher = world.worker()
-        receives += 1
-        try:
-            world.dispatcher.dispatch(delivery)
-        except PostponedError as postponed:
-            world.clock.advance(lengthen(postponed, receives).delay_ms)
-
-    # Then the queue, which takes a message for poison after 500 receives, had no reason to
-    assert world.buried == [("e1", "expired: answered 500")]
-    assert 150 < receives < 500
+    shop = world.subscribe("shop", refuses(Refused("answered 400")))
+    world.put([shop], "o1", kind=POISON)
+    world.run(3_900)
+    assert "RecordsFailed" not in capsys.readouterr().out

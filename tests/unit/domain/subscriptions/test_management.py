@@ -7,12 +7,20 @@ from dataclasses import replace
 
 import pytest
 
-from tests.fakes import FakeClock, InMemorySubscriptions, RecordingDeliveries
+from tests.fake_backlog import InMemoryBacklog, RecordingDrains
+from tests.fakes import (
+    FakeClock,
+    InMemorySubscriptions,
+    RecordingAttempts,
+    RecordingDeliveries,
+)
+from tests.subscriptions import create_manager
 from wechat_kf.domain.clock import DAY
-from wechat_kf.domain.events import ANY_MERCHANT, MAIN_ACCOUNT, EventType
+from wechat_kf.domain.events import ANY_MERCHANT, MAIN_ACCOUNT, Event, EventType
 from wechat_kf.domain.subscriptions.circuit import Circuit
-from wechat_kf.domain.subscriptions.delivery import Delivery
+from wechat_kf.domain.subscriptions.delivery import Delivery, FailedAttempt
 from wechat_kf.domain.subscriptions.management import (
+    MOST_ATTEMPTS_SHOWN,
     MOST_PER_MERCHANT,
     SubscriptionManager,
     create_secret,
@@ -48,7 +56,7 @@ def line() -> RecordingDeliveries:
 def subscriptions(
     store: InMemorySubscriptions, line: RecordingDeliveries, clock: FakeClock
 ) -> SubscriptionManager:
-    return SubscriptionManager(store, line, clock, app_id="wx1")
+    return create_manager(store, line, clock)
 
 
 def test_a_new_webhook_is_active_and_has_a_secret_of_its_own(
@@ -163,12 +171,72 @@ def test_a_caller_can_close_the_circuit_of_an_active_one(
     assert resumed.circuit.closed
 
 
-def test_a_change_that_changes_nothing_writes_nothing(
+def test_a_change_that_changes_nothing_is_no_revision(
     subscriptions: SubscriptionManager, store: InMemorySubscriptions
 ) -> None:
     created = subscriptions.create("42", WEBHOOK)
     same = subscriptions.change("42", created.subscription_id, status=SubscriptionStatus.ACTIVE)
-    assert (same.revision, same.circuit) == (created.revision, Circuit())
+    assert (same.revision, same.circuit.closed) == (created.revision, True)
+
+
+def test_a_resume_drains_at_once_what_waits(
+    store: InMemorySubscriptions, line: RecordingDeliveries, clock: FakeClock
+) -> None:
+    backlog, drains = InMemoryBacklog(store), RecordingDrains()
+    subscriptions = create_manager(store, line, clock, backlog=backlog, drains=drains)
+    created = subscriptions.create("42", WEBHOOK)
+    subscriptions.change("42", created.subscription_id, status=SubscriptionStatus.ACTIVE)
+    assert drains.woken == [], "nothing waits"
+    backlog.open(created.key, clock())
+    subscriptions.change("42", created.subscription_id, status=SubscriptionStatus.PAUSED)
+    assert drains.woken == []
+    subscriptions.change("42", created.subscription_id, status=SubscriptionStatus.ACTIVE)
+    assert drains.woken == [(created.key, None)]
+
+
+def test_a_recovery_resumes_and_is_asked_of_the_drain(
+    store: InMemorySubscriptions, line: RecordingDeliveries, clock: FakeClock
+) -> None:
+    backlog, drains = InMemoryBacklog(store), RecordingDrains()
+    subscriptions = create_manager(store, line, clock, backlog=backlog, drains=drains)
+    created = subscriptions.create("42", WEBHOOK)
+    stopped = replace(created, status=SubscriptionStatus.PAUSED, status_reason="failing: x")
+    store.update(stopped)
+    store.move_circuit(created, Circuit(50, 1, 9, clock() + DAY, 0))
+    recovering = subscriptions.recover("42", created.subscription_id, 7)
+    assert (recovering.status, recovering.circuit.closed) == (SubscriptionStatus.ACTIVE, True)
+    assert drains.woken == [(created.key, None)]
+    assert backlog.recovery_of(created.key) == 7
+    with pytest.raises(NotFoundError):
+        subscriptions.recover("43", created.subscription_id, 7)
+
+
+def test_failed_attempts_are_listed_newest_first(
+    store: InMemorySubscriptions, line: RecordingDeliveries, clock: FakeClock
+) -> None:
+    attempts = RecordingAttempts()
+    subscriptions = create_manager(store, line, clock, attempts=attempts)
+    created = subscriptions.create("42", WEBHOOK)
+    for at in range(MOST_ATTEMPTS_SHOWN + 5):
+        attempts.add(created.key, FailedAttempt(at, "e", "t", "answered 500", 500, 1))
+    listed = subscriptions.list_attempts("42", created.subscription_id)
+    assert [one.at for one in listed] == list(range(MOST_ATTEMPTS_SHOWN + 4, 4, -1))
+    with pytest.raises(NotFoundError):
+        subscriptions.list_attempts("43", created.subscription_id)
+
+
+@pytest.mark.parametrize("event_type", list(EventType))
+@pytest.mark.parametrize("business_id", ["42", ANY_MERCHANT])
+def test_a_test_event_can_be_of_any_type_and_says_that_it_is_one(
+    subscriptions: SubscriptionManager, business_id: str, event_type: EventType
+) -> None:
+    ours = subscriptions.create(business_id, WEBHOOK)
+    event = subscriptions.test(business_id, ours.subscription_id, event_type)
+    assert event.type == event_type
+    assert event.business_id == (MAIN_ACCOUNT if business_id == ANY_MERCHANT else "42")
+    assert (event.data.get("test") is True) == (event_type is not EventType.SUBSCRIPTION_TEST)
+    assert Event.from_cloudevent(event.to_cloudevent()) == event
+    assert event.openid
 
 
 def test_of_two_changes_at_once_one_is_told_to_repeat(

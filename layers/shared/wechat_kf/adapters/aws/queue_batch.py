@@ -7,6 +7,7 @@ of a batch one after the other, so a slow subscriber would delay everybody else'
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -14,11 +15,19 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from wechat_kf.domain.clock import now_ms
 from wechat_kf.errors import RetryLater
-from wechat_kf.observability import logger
+from wechat_kf.observability import count, logger, measure
 
 BACKOFF_SECONDS = (5, 15, 30, 60, 120)
-"""The pause after the first, second, … unexpected failure."""
+"""The pause after the first, second, … failure. With the queues' `maxReceiveCount` of 1 000, what
+we depend on may be away for 33 hours before SQS gives a message up."""
+
+POISON_AFTER = 10
+"""A record that failed unexpectedly so often is poison: it is moved to the dead-letter queue alone,
+and what is behind it goes on. Each worker counts for itself."""
+
+_MOST_COUNTED = 10_000
 
 LONGEST_DELAY_SECONDS = 12 * 3600 - 15 * 60
 """SQS's maximum of 12 hours starts at the receive, up to 15 minutes ago."""
@@ -41,6 +50,7 @@ class Record:
     group_id: str
     receive_count: int
     sent_at_ms: int
+    sequence_number: str = ""
 
     @classmethod
     def from_event(cls, record: Mapping[str, Any]) -> Record:
@@ -53,6 +63,7 @@ class Record:
             group_id=attributes.get("MessageGroupId", record["messageId"]),
             receive_count=int(attributes["ApproximateReceiveCount"]),
             sent_at_ms=int(attributes["SentTimestamp"]),
+            sequence_number=attributes.get("SequenceNumber", ""),
         )
 
 
@@ -65,6 +76,9 @@ class VisibilityQueue:
 
     client: Any
     queue_url: str
+    reports_age: bool = True
+    _failures: dict[str, int] = field(default_factory=dict, init=False, repr=False)
+    _dead_letter_url: list[str] = field(default_factory=list, init=False, repr=False)
 
     def delay(self, records: Sequence[Record], seconds: int) -> None:
         """Hide `records` (of one batch) for `seconds` from now.
@@ -100,14 +114,57 @@ class VisibilityQueue:
                 ],
             )
 
+    def count_failure(self, record: Record) -> int:
+        """Count an unexpected failure of a record; return how many there were."""
+        if len(self._failures) >= _MOST_COUNTED:
+            self._failures.clear()
+        self._failures[record.message_id] = self._failures.get(record.message_id, 0) + 1
+        return self._failures[record.message_id]
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Handles the records of one group, until one of them fails."""
+    def bury(self, record: Record) -> None:
+        """Put `record` into the dead-letter queue. Raises botocore's errors, and KeyError."""
+        url = self._find_dead_letter_queue()
+        order = {}
+        if url.endswith(".fifo"):
+            order = {
+                "MessageGroupId": record.group_id,
+                "MessageDeduplicationId": record.message_id,
+            }
+        self.client.send_message(
+            QueueUrl=url,
+            MessageBody=record.body,
+            MessageAttributes={"reason": {"DataType": "String", "StringValue": "poison"}},
+            **order,
+        )
+        self._failures.pop(record.message_id, None)
+
+    def _find_dead_letter_queue(self) -> str:
+        """Return the URL of the queue's own dead-letter queue, which is its neighbour."""
+        if not self._dead_letter_url:
+            answer = self.client.get_queue_attributes(
+                QueueUrl=self.queue_url, AttributeNames=["RedrivePolicy"]
+            )
+            policy = json.loads(answer["Attributes"]["RedrivePolicy"])
+            name = policy["deadLetterTargetArn"].rpartition(":")[2]
+            self._dead_letter_url.append(f"{self.queue_url.rpartition('/')[0]}/{name}")
+        return self._dead_letter_url[0]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What the groups of a batch share. `in_trouble`: something we depend on failed."""
 
     handle: Handle
     queue: VisibilityQueue
     has_time: Callable[[], bool]
+    in_trouble: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Handles the records of one group, until one of them must wait."""
+
+    batch: _Batch
 
     def process(self, records: Sequence[Record]) -> Sequence[Record]:
         """Handle `records` and return those not done: the one that failed and all behind it."""
@@ -120,39 +177,52 @@ class _Group:
 
     def _attempt(self, record: Record) -> int | None:
         """Handle one record; return None when done, else the seconds to hide its group."""
-        if not self.has_time():
-            return 0
-        try:
-            self.handle(record)
-        except RetryLater as later:
-            return -(-later.delay_ms // 1000)
-        except Exception as error:
-            step = min(record.receive_count, len(BACKOFF_SECONDS)) - 1
-            self._report(record, error)
-            return BACKOFF_SECONDS[step]
-        return None
-
-    def _report(self, record: Record, error: Exception) -> None:
+        if not self.batch.has_time():
+            # At once, unless an outage used the time up: then coming back soon would not help.
+            return _pause_after(record.receive_count) if self.batch.in_trouble else 0
         facts: dict[str, Any] = {
             "queue_message": record.message_id,
             "receive_count": record.receive_count,
         }
-        if getattr(error, "transient", False):
-            logger.warning("record postponed", **facts, error=type(error).__name__)
-        else:
+        try:
+            self.batch.handle(record)
+        except RetryLater as later:
+            return -(-later.delay_ms // 1000)
+        except Exception as error:
+            if getattr(error, "transient", False):
+                self.batch.in_trouble = True
+                logger.warning("record postponed", **facts, error=type(error).__name__)
+                count("RecordsPostponed")
+                return _pause_after(record.receive_count)
             logger.exception("record failed", **facts)
+            count("RecordsFailed")
+            return self._count_failure(record, facts)
+        return None
+
+    def _count_failure(self, record: Record, facts: Mapping[str, Any]) -> int | None:
+        """Take poison out of the queue; return None then, else the pause."""
+        failures = self.batch.queue.count_failure(record)
+        if failures < POISON_AFTER:
+            return _pause_after(failures)
+        try:
+            self.batch.queue.bury(record)
+        except (BotoCoreError, ClientError, KeyError) as error:
+            logger.warning("poison not moved", **facts, error=type(error).__name__)
+            return _pause_after(failures)
+        logger.error("poison moved to the dead-letter queue", **facts)
+        return None
 
     def delete(self, records: Sequence[Record]) -> None:
         """Delete what is done, which frees its conversations."""
         try:
-            self.queue.delete(records)
+            self.batch.queue.delete(records)
         except (BotoCoreError, ClientError) as error:
             # The event source deletes them when the batch is done.
             logger.warning("early delete failed", error=type(error).__name__)
 
     def _delay(self, records: Sequence[Record], seconds: int) -> None:
         try:
-            self.queue.delay(records, seconds)
+            self.batch.queue.delay(records, seconds)
         except (BotoCoreError, ClientError, ValueError) as error:
             # They stay hidden until the queue's own visibility timeout.
             logger.warning(
@@ -174,14 +244,19 @@ def process_batch(
 
     Records of one group are handled in order. When one raises, it and the rest of its group are
     reported as failed and hidden for the same time, so that the queue hands them out again in
-    order: `RetryLater` says for how long, any other exception costs a growing pause. Other groups
-    go on; with `workers` > 1 they run in parallel, and `handle` must be thread-safe.
+    order: `RetryLater` says for how long, any other exception costs a growing pause. One that fails
+    unexpectedly `POISON_AFTER` times is moved to the dead-letter queue, and the rest goes on. Other
+    groups go on; with `workers` > 1 they run in parallel, and `handle` must be thread-safe.
 
     `has_time` is asked before each record: False gives the rest back at once, so that no attempt is
     cut off by the function's time limit.
     """
-    group = _Group(handle, queue, has_time)
-    groups = _split_groups(Record.from_event(record) for record in event["Records"])
+    records = [Record.from_event(record) for record in event["Records"]]
+    if queue.reports_age:
+        oldest_ms = min((record.sent_at_ms for record in records), default=now_ms())
+        measure("OldestRecordSeconds", max(0, now_ms() - oldest_ms) / 1000)
+    group = _Group(_Batch(handle, queue, has_time))
+    groups = _split_groups(records)
     if workers > 1 and len(groups) > 1:
         left = _run_parallel(group, groups, workers)
     else:
@@ -204,6 +279,10 @@ def _run_parallel(
             group.delete([record for run in finished for record in _split_done(run, runs[run])])
             finished, running = wait(running, return_when=FIRST_COMPLETED)
         return [run.result() for run in runs]
+
+
+def _pause_after(failures: int) -> int:
+    return BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1]
 
 
 def _split_done(run: Future[Sequence[Record]], records: Sequence[Record]) -> Sequence[Record]:

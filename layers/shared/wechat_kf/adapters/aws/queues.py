@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from wechat_kf.errors import UnavailableError
 if TYPE_CHECKING:
     from wechat_kf.domain.messages.message import OutboundMessage
     from wechat_kf.domain.subscriptions.delivery import Delivery
+    from wechat_kf.domain.subscriptions.subscription import SubscriptionKey
 
 _SAFE_ID = re.compile(r"[!-~]{1,128}")
 """What SQS takes as a group or deduplication id: printable ASCII without blanks."""
@@ -118,29 +119,46 @@ class DeliverySqsQueue:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetterSqsQueue:
-    """Implements `DeadLetters`: the delivery as it was, with the reason as an attribute."""
+class DrainSqsQueue:
+    """Implements `DrainQueue`: one group per lane, and one per subscription."""
 
     client: Any
     queue_url: str
 
-    def put(self, delivery: Delivery, reason: str) -> None:
-        """Return when it is safe. Raise `UnavailableError`."""
-        entry = _delivery_entry(delivery)
-        # A replayed delivery that fails again within five minutes is a dead letter of its own.
-        again = f"{entry['MessageDeduplicationId']}|{delivery.queued_at}"
+    def wake(self, key: SubscriptionKey, token: str) -> None:
+        """Drain a subscription. Raises `UnavailableError`."""
         with as_unavailable("SQS"):
-            self.client.send_message(
-                QueueUrl=self.queue_url,
-                MessageAttributes={"reason": {"DataType": "String", "StringValue": reason}},
-                **{**entry, "MessageDeduplicationId": _digest(again)},
-            )
+            self.client.send_message(QueueUrl=self.queue_url, **_drain_entry(key, "", token))
+
+    def wake_lanes(self, key: SubscriptionKey, lanes: Sequence[str], token: str) -> None:
+        """Drain lanes; what SQS refuses is woken by the next drain. Raises `UnavailableError`."""
+        for batch in _batches(_drain_entry(key, lane, token) for lane in lanes):
+            entries = [{"Id": str(number), **entry} for number, entry in enumerate(batch)]
+            with as_unavailable("SQS"):
+                self.client.send_message_batch(QueueUrl=self.queue_url, Entries=entries)
+
+
+def _drain_entry(key: SubscriptionKey, lane: str, token: str) -> dict[str, str]:
+    business_id, subscription_id = key
+    body = {"business_id": business_id, "subscription_id": subscription_id, "lane": lane}
+    group = lane or _digest(f"{business_id}#{subscription_id}")
+    return {
+        "MessageBody": to_text(body),
+        "MessageGroupId": group,
+        "MessageDeduplicationId": _digest(f"{group}|{token}"),
+    }
+
+
+def drain_from_body(body: str) -> tuple[SubscriptionKey, str]:
+    """The subscription to drain, and which lane; "" for all. Raises as `event_from_body`."""
+    document = from_text(body)
+    return (document["business_id"], document["subscription_id"]), document["lane"]
 
 
 def _delivery_entry(delivery: Delivery) -> dict[str, str]:
     return {
         "MessageBody": delivery_to_body(delivery),
-        "MessageGroupId": _digest(f"{delivery.subscription_id}#{delivery.event.openid}"),
+        "MessageGroupId": delivery.lane,
         "MessageDeduplicationId": _digest(f"{delivery.event.id}|{delivery.subscription_id}"),
     }
 
@@ -216,8 +234,8 @@ def delivery_to_body(delivery: Delivery) -> str:
     )
 
 
-def delivery_from_body(body: str) -> Delivery:
-    """The inverse. Raises as `event_from_body`."""
+def delivery_from_body(body: str, position: str = "") -> Delivery:
+    """The inverse; `position` is the message's sequence number. Raises as `event_from_body`."""
     from wechat_kf.domain.subscriptions.delivery import Delivery  # noqa: PLC0415 - not for push
 
     document = from_text(body)
@@ -226,6 +244,7 @@ def delivery_from_body(body: str) -> Delivery:
         subscription_id=document["subscription_id"],
         event=Event.from_cloudevent(document["event"]),
         queued_at=document["queued_at"],
+        position=position,
     )
 
 

@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from secrets import token_hex
 from typing import Any
 
-from wechat_kf.adapters.aws.dynamo import Attributes, ConditionFailedError, Query, Table, Value
-from wechat_kf.domain.subscriptions.circuit import Circuit
+from wechat_kf.adapters.aws.dynamo import (
+    Attributes,
+    ConditionFailedError,
+    Query,
+    Table,
+    Value,
+)
+from wechat_kf.domain.subscriptions.circuit import MOST_SUSPECTS, Circuit, suspect_name
 from wechat_kf.domain.subscriptions.subscription import (
+    LastError,
     Subscription,
+    SubscriptionKey,
     SubscriptionStatus,
     Target,
     TargetType,
 )
 
-_CIRCUIT = ("failures", "failing_since", "trips", "open_until", "recovered_at")
-"""`Circuit`'s members: attributes of their own, absent while they are 0."""
+_CIRCUIT = (
+    "failures",
+    "failing_since",
+    "trips",
+    "open_until",
+    "recovered_at",
+    "gone_since",
+    "gone_event",
+)
+"""`Circuit`'s members but its suspects: attributes of their own, absent while 0 or empty."""
+
+_LAST_ERROR = ("last_error_at", "last_error_reason", "last_error_event_type")
+_SET_LAST_ERROR = ", ".join(f"#{name} = :{name}" for name in _LAST_ERROR)
 
 _PUBLIC = (
     "business_id",
@@ -30,6 +50,10 @@ _PUBLIC = (
     "status_reason",
     "revision",
     *_CIRCUIT,
+    "suspects",
+    "parking_since",
+    "slow_until",
+    *_LAST_ERROR,
 )
 """Everything but the secrets: a list never reads them."""
 
@@ -49,6 +73,7 @@ class SubscriptionsTable:
                 "created_at": subscription.created_at,
                 "revision": subscription.revision,
                 **circuit,
+                "suspects": subscription.circuit.suspects or None,
             }
         )
 
@@ -82,17 +107,55 @@ class SubscriptionsTable:
         known = {":known": subscription.revision}
         return self._change(subscription, "update_id", members, "#revision = :known", known)
 
-    def count_failure(self, business_id: str, subscription_id: str, now: int) -> Circuit | None:
+    def note_failure(self, key: SubscriptionKey, error: LastError) -> None:
+        self._set(key, f"SET {_SET_LAST_ERROR}", _last_error_values(error))
+
+    def count_failure(
+        self, key: SubscriptionKey, event_id: str, error: LastError
+    ) -> Circuit | None:
+        suspect = suspect_name(event_id)
+        values = {
+            **_last_error_values(error),
+            ":one": 1,
+            ":now": error.at,
+            ":names": [suspect],
+        }
+        change = (
+            f"ADD #failures :one SET {_SET_LAST_ERROR}, "
+            "#failing_since = if_not_exists(#failing_since, :now), #suspects = "
+        )
         try:
             row = self._table.update(
-                _key(business_id, subscription_id),
-                "ADD #failures :one SET #failing_since = if_not_exists(#failing_since, :now)",
-                {":one": 1, ":now": now},
-                condition="attribute_exists(#subscription_id)",
+                _key(*key),
+                f"{change}list_append(if_not_exists(#suspects, :none), :names)",
+                {**values, ":none": (), ":suspect": suspect, ":most": MOST_SUSPECTS},
+                condition="attribute_exists(#subscription_id) AND NOT contains(#suspects, :suspect)"
+                " AND (attribute_not_exists(#suspects) OR size(#suspects) < :most)",
             )
-        except ConditionFailedError:
-            return None
+        except ConditionFailedError as error_:
+            if error_.old is None:
+                return None
+            known = _circuit(error_.old)
+            if known.knows(event_id):
+                self.note_failure(key, error)
+                return known
+            names = [*known.suspects[-MOST_SUSPECTS // 2 :], suspect]
+            changed = self._set(key, f"{change}:names", {**values, ":names": names})
+            return _circuit(changed) if changed else None
         return _circuit(row)
+
+    def mark_slow(self, key: SubscriptionKey, until: int) -> None:
+        self._set(key, "SET #slow_until = :until", {":until": until})
+
+    def _set(
+        self, key: SubscriptionKey, change: str, values: Mapping[str, Value]
+    ) -> Attributes | None:
+        """Change a row; None when it is gone."""
+        with suppress(ConditionFailedError):
+            return self._table.update(
+                _key(*key), change, values, condition="attribute_exists(#subscription_id)"
+            )
+        return None
 
     def move_circuit(self, subscription: Subscription, circuit: Circuit) -> bool:
         state = {name: getattr(circuit, name) or None for name in _CIRCUIT}
@@ -160,8 +223,25 @@ def _subscription(row: Attributes) -> Subscription:
         status_reason=row["status_reason"],
         revision=row["revision"],
         circuit=_circuit(row),
+        parking_since=row.get("parking_since", 0),
+        slow_until=row.get("slow_until", 0),
+        last_error=_last_error(row),
     )
 
 
 def _circuit(row: Attributes) -> Circuit:
-    return Circuit(**{name: row.get(name, 0) for name in _CIRCUIT})
+    empty = Circuit()
+    members = {name: row.get(name, getattr(empty, name)) for name in _CIRCUIT}
+    return Circuit(**members, suspects=tuple(row.get("suspects", ())))
+
+
+def _last_error(row: Attributes) -> LastError | None:
+    if "last_error_at" not in row:
+        return None
+    at, reason, event_type = (row[name] for name in _LAST_ERROR)
+    return LastError(at, reason, event_type)
+
+
+def _last_error_values(error: LastError) -> dict[str, Value]:
+    values: tuple[Value, ...] = (error.at, error.reason, error.event_type)
+    return {f":{name}": value for name, value in zip(_LAST_ERROR, values, strict=True)}

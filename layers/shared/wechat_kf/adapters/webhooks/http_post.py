@@ -25,6 +25,11 @@ from wechat_kf.adapters.webhooks.webhook_url import WebhookUrl
 TOTAL_SECONDS = 5.0
 CONNECT_SECONDS = 2.0
 MOST_ADDRESSES = 3
+MOST_INFORMATIONAL = 5
+"""Informational replies (1xx) that we skip before the final one."""
+
+EXCERPT_BYTES = 256
+"""What we read of a reply's body, to show the subscriber's owner what went wrong."""
 
 Resolve = Callable[[str, int], Sequence[str]]
 """Return the addresses of a host name. May block; raises OSError."""
@@ -49,10 +54,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The part of a reply that we use; its body is not read."""
+    """The part of a reply that we use. `excerpt` is the beginning of an error's body."""
 
     status: int
     retry_after: str | None
+    excerpt: str = field(default="", repr=False)
 
 
 def resolve(host: str, port: int) -> Sequence[str]:
@@ -60,6 +66,18 @@ def resolve(host: str, port: int) -> Sequence[str]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
     return sorted(addresses, key=lambda address: ":" in address)
+
+
+def create_tls_context() -> ssl.SSLContext:
+    """Verify names and chains as curl does.
+
+    Python 3.13 also demands what RFC 5280 asks of well-formed certificates (VERIFY_X509_STRICT),
+    which roots in use do not meet: https://docs.python.org/3/library/ssl.html
+    """
+    context = ssl.create_default_context(cafile=certifi.where())
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 class HttpPoster:
@@ -81,7 +99,7 @@ class HttpPoster:
         self._allow_loopback = allow_loopback
         self._total_seconds = total_seconds
         self._resolve = resolve
-        self._tls = tls or ssl.create_default_context(cafile=certifi.where())
+        self._tls = tls or create_tls_context()
         self._resolvers = ThreadPoolExecutor(max_workers=32, thread_name_prefix="resolve")
 
     def post(self, request: Request) -> Reply:
@@ -145,8 +163,24 @@ def _exchange(request: Request, connected: _TimedSocket) -> Reply:
     connection.sock = cast(Any, connected)
     headers = {"Host": request.url.authority, "Connection": "close", **request.headers}
     connection.request("POST", request.url.path, body=request.body, headers=headers)
-    reply = connection.getresponse()
-    return Reply(reply.status, reply.getheader("Retry-After"))
+    replies = []  # kept, because a reply that is collected closes the reader
+    for _ in range(1 + MOST_INFORMATIONAL):
+        reply = http.client.HTTPResponse(cast(Any, connected), method="POST")
+        replies.append(reply)
+        reply.begin()
+        if not 102 <= reply.status < 200:
+            return Reply(reply.status, reply.getheader("Retry-After"), _read_excerpt(reply))
+    raise http.client.HTTPException("too many informational replies")
+
+
+def _read_excerpt(reply: http.client.HTTPResponse) -> str:
+    """Read the beginning of an error's body; a body that does not come is no failure."""
+    if reply.status < 300:
+        return ""
+    try:
+        return reply.read(EXCERPT_BYTES).decode(errors="replace")
+    except (OSError, http.client.HTTPException, ValueError):
+        return ""
 
 
 class _Deadline:
@@ -169,13 +203,15 @@ class _TimedSocket:
     def __init__(self, connected: socket.socket, deadline: _Deadline) -> None:
         self._connected = connected
         self._deadline = deadline
+        self._reader = io.BufferedReader(_TimedReader(connected, deadline))
 
     def sendall(self, data: bytes) -> None:
         self._connected.settimeout(self._deadline.left())
         self._connected.sendall(data)
 
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_TimedReader(self._connected, self._deadline))
+    def makefile(self, _mode: str) -> Any:
+        # One reader for all replies: an informational one may have buffered the next.
+        return self._reader
 
     def close(self) -> None:
         """Do nothing: whoever connected closes."""

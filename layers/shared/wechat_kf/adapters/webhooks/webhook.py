@@ -17,14 +17,22 @@ from wechat_kf.adapters.webhooks.http_post import HttpPoster, PostError, Reply, 
 from wechat_kf.adapters.webhooks.webhook_url import parse_webhook_url
 from wechat_kf.domain.clock import SECOND, Clock
 from wechat_kf.domain.events import Event
-from wechat_kf.domain.subscriptions.delivery import Deferred, Delivered, DeliveryResult, Refused
+from wechat_kf.domain.subscriptions.circuit import LONGEST_RETRY_AFTER_MS
+from wechat_kf.domain.subscriptions.delivery import (
+    Deferred,
+    Delivered,
+    DeliveryResult,
+    Gone,
+    Refused,
+)
 from wechat_kf.domain.subscriptions.subscription import Subscription
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 """Structured mode of the CloudEvents HTTP binding, section 3.2."""
 
 _GONE = 410
-_ASKS_FOR_TIME = (429, 503)
+_TOO_MANY = 429
+_ASKS_FOR_TIME = (_TOO_MANY, 503)
 
 
 class WebhookSubscriber:
@@ -36,7 +44,7 @@ class WebhookSubscriber:
         self._allow_loopback = allow_loopback
 
     def deliver(self, subscription: Subscription, event: Event) -> DeliveryResult:
-        """Post the event: any 2xx is success, 410 unsubscribes, everything else is retried."""
+        """Post the event. Any 2xx is success; see `_read_result` for the rest."""
         now = self._clock()
         body = json.dumps(event.to_cloudevent(), ensure_ascii=False, separators=(",", ":")).encode()
         try:
@@ -45,12 +53,11 @@ class WebhookSubscriber:
             )
             secrets = subscription.signing_secrets(now)
             request = Request(url, _make_headers(event.id, now // SECOND, body, secrets), body)
-            reply = self._poster.post(request)
+            return _read_result(self._poster.post(request), now)
         except PostError as error:
             return Deferred(error.reason)
         except ValueError:  # valid when it was stored: the rules have become stricter
             return Deferred("URL not allowed")
-        return _read_result(reply, now)
 
 
 def _make_headers(
@@ -73,27 +80,35 @@ def sign(secret: str, signed: bytes) -> str:
 
 
 def _read_result(reply: Reply, now: int) -> DeliveryResult:
-    if 200 <= reply.status < 300:
+    """Tell a fault of the subscriber from its opinion of this event."""
+    status, excerpt = reply.status, reply.excerpt
+    reason = f"answered {status}"
+    if 200 <= status < 300:
         return Delivered()
-    reason = f"answered {reply.status}"
-    if reply.status == _GONE:
-        return Refused(reason)
-    if reply.status in _ASKS_FOR_TIME and reply.retry_after:
-        return Deferred(reason, retry_after_ms(reply.retry_after, now))
-    return Deferred(reason)
+    if status == _GONE:
+        return Gone(reason, status, excerpt)
+    if status >= 500 or status == _TOO_MANY:
+        asked_ms = (
+            retry_after_ms(reply.retry_after or "", now) if status in _ASKS_FOR_TIME else None
+        )
+        return Deferred(reason, asked_ms, status, excerpt)
+    return Refused(reason, status, excerpt)
 
 
 def retry_after_ms(text: str, now: int) -> int | None:
     """Return the pause that a `Retry-After` asks for (RFC 9110, section 10.2.3).
 
-    None for anything but seconds or an HTTP date, and for an instant that has passed.
+    At most `LONGEST_RETRY_AFTER_MS`. None for anything but seconds or an HTTP date, and for an
+    instant that has passed. Raises nothing, whatever the text is.
     """
     text = text.strip()
     if text.isascii() and text.isdigit():
-        return int(text[:10]) * SECOND or None
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0, round(at.timestamp() * SECOND) - now) or None
+        asked_ms = int(text[:10]) * SECOND
+    else:
+        try:
+            at = parsedate_to_datetime(text)
+            at = at if at.tzinfo else at.replace(tzinfo=UTC)
+            asked_ms = round(at.timestamp() * SECOND) - now
+        except (ValueError, OverflowError, TypeError, IndexError, AttributeError):
+            return None
+    return min(asked_ms, LONGEST_RETRY_AFTER_MS) if asked_ms > 0 else None

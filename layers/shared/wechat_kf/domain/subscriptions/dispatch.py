@@ -1,195 +1,113 @@
-"""The use case of the deliveries function: deliver one event, or wait, or give up."""
+"""The use case of the deliveries queue: deliver one event, or let it wait, or park it."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
-from wechat_kf.domain.clock import MINUTE, SECOND, Clock, rfc3339
-from wechat_kf.domain.events import ANY_MERCHANT, MAIN_ACCOUNT, Event, EventQueue, EventType
-from wechat_kf.domain.subscriptions.circuit import PROBE_MS, Circuit
-from wechat_kf.domain.subscriptions.delivery import (
-    DeadLetters,
-    Deferred,
-    Delivered,
-    Delivery,
-    Refused,
-    Subscriber,
-    backoff_ms,
+from wechat_kf.domain.clock import SECOND, Clock
+from wechat_kf.domain.subscriptions.backlog import (
+    GRACE_MS,
+    PATIENCE_MS,
+    BacklogStore,
+    DrainQueue,
+    Parked,
+    is_parking,
 )
-from wechat_kf.domain.subscriptions.subscription import Subscription, SubscriptionStatus, TargetType
+from wechat_kf.domain.subscriptions.courier import Courier, PostponedError
+from wechat_kf.domain.subscriptions.delivery import Delivered, Delivery, Refused, backoff_ms
+from wechat_kf.domain.subscriptions.subscription import Subscription
 from wechat_kf.domain.subscriptions.subscription_memory import SubscriptionMemory
-from wechat_kf.errors import RetryLater, UnavailableError
-
-PAUSED_LOOK_MS = 5 * MINUTE
-"""Waiting events move again at most this long after a resume."""
-
-OFTEN = 150
-SPARING_MS = 5 * MINUTE
-"""The backlog of a subscriber that keeps recovering and failing is received every few seconds. The
-deliveries queue dead-letters a message after 500 receives, so from the 150th on, at least five
-minutes pass: the 24 hours that an event is kept then make at most 438 receives."""
 
 
 class Fate(StrEnum):
-    """The final result of a delivery."""
+    """What a delivery came to."""
 
     DELIVERED = "delivered"
     DROPPED = "dropped"  # its subscription was removed by a caller
-    DEAD_LETTERED = "dead_lettered"
-
-
-class PostponedError(RetryLater):
-    """The delivery waits for `delay_ms`; `reason` is short and constant, for the log."""
-
-    def __init__(self, delay_ms: int, reason: str) -> None:
-        super().__init__(delay_ms)
-        self.reason = reason
-
-
-def lengthen(postponed: PostponedError, receives: int) -> PostponedError:
-    """Return the same wait, or a longer one when the delivery has been received often."""
-    least_ms = SPARING_MS if receives >= OFTEN else 0
-    return PostponedError(max(postponed.delay_ms, least_ms), postponed.reason)
+    PARKED = "parked"  # it waits in the backlog
+    DEAD = "dead"  # it waited too long there
 
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """Delivers under the rules of pause, circuit, back-off and retention. Safe to repeat."""
+    """Delivers what comes from the queue, in the order of each lane. Safe to repeat.
+
+    An event waits in the queue for `PATIENCE_MS` at most; then it is parked. The events of a slow
+    subscriber are parked at once, so that their drain, which has workers of its own, delivers them:
+    otherwise they would hold the workers that all subscribers share.
+    """
 
     subscriptions: SubscriptionMemory
-    subscribers: Mapping[TargetType, Subscriber]
-    dead_letters: DeadLetters
-    events: EventQueue
+    courier: Courier
+    backlog: BacklogStore
+    drains: DrainQueue
     clock: Clock
-    app_id: str
-    report_stop: Callable[[Subscription], None] = lambda _: None
 
-    def dispatch(self, delivery: Delivery) -> Fate:
-        """Deliver one event now, or give it up.
+    def dispatch(self, delivery: Delivery, *, repeated: bool = False) -> Fate:
+        """Deliver one event now, or park it.
+
+        `repeated`: the queue has handed it out before, so it may have been parked already.
 
         Raises:
-            PostponedError: it must wait, and with it what stands behind it in its conversation.
+            PostponedError: it must wait, and with it what stands behind it in its lane.
             UnavailableError: our own table or queue failed.
         """
-        subscription = self.subscriptions.get(
-            delivery.subscription_business_id, delivery.subscription_id
+        subscription = self.subscriptions.get(*delivery.key)
+        if subscription is None:
+            return Fate.DROPPED
+        if repeated and self.backlog.is_done(delivery):
+            return Fate.DELIVERED
+        if is_parking(subscription, self.clock()) and self._must_park(subscription, delivery):
+            return self._park(subscription, Parked.of(delivery))
+        return self._deliver(subscription, delivery)
+
+    def _must_park(self, subscription: Subscription, delivery: Delivery) -> bool:
+        return (
+            not subscription.is_active
+            or subscription.slow_until > self.clock()
+            or self.backlog.holds(delivery.key, delivery.lane)
         )
-        match subscription:
-            case None:
-                return Fate.DROPPED
-            case Subscription(status=SubscriptionStatus.DISABLED):
-                return self._give_up(delivery, "disabled")
-            case Subscription(status=SubscriptionStatus.PAUSED):
-                return self._wait(delivery, self._pause_look_ms(delivery), "paused")
-            case _:
-                return self._dispatch_active(subscription, delivery)
 
-    def _dispatch_active(self, subscription: Subscription, delivery: Delivery) -> Fate:
-        """Deliver through the circuit: closed lets all pass, half-open lets one."""
-        circuit, now = subscription.circuit, self.clock()
-        if circuit.closed:
-            return self._attempt(subscription, delivery)
-        if now < circuit.open_until:
-            return self._wait(delivery, circuit.open_until - now, "circuit open")
-        probe = self.subscriptions.move_circuit(subscription, circuit.probing(now))
-        if probe is None:  # another worker is probing
-            return self._wait(delivery, PROBE_MS, "circuit open")
-        return self._attempt(probe, delivery)
-
-    def _attempt(self, subscription: Subscription, delivery: Delivery) -> Fate:
-        subscriber = self.subscribers[subscription.target.type]
-        result = subscriber.deliver(subscription, delivery.event)
-        match result:
-            case Delivered():
-                self._note_success(subscription)
-                return Fate.DELIVERED
-            case Refused(reason):
-                self._stop(subscription, SubscriptionStatus.DISABLED, reason)
-                return self._give_up(delivery, "disabled")
-            case Deferred():
-                return self._defer(self._note_failure(subscription, result), delivery, result)
-
-    def _defer(self, subscription: Subscription, delivery: Delivery, result: Deferred) -> Fate:
-        """While the circuit is open it sets the pace, so that all go on soon after a recovery."""
-        now, circuit = self.clock(), subscription.circuit
-        if not circuit.closed:
-            return self._wait(delivery, circuit.open_until - now, result.reason)
+    def _deliver(self, subscription: Subscription, delivery: Delivery) -> Fate:
+        if not subscription.is_active:
+            return self._wait(subscription, Parked.of(delivery), GRACE_MS, str(subscription.status))
+        if subscription.slow_until > self.clock():
+            self._begin_parking(subscription)
+        try:
+            attempt = self.courier.attempt(subscription, delivery)
+        except PostponedError as postponed:
+            parked = Parked.of(delivery)
+            return self._wait(subscription, parked, postponed.delay_ms, postponed.reason)
+        if isinstance(attempt.result, Delivered):
+            return Fate.DELIVERED
+        now, circuit = self.clock(), attempt.circuit
         # Failures before the circuit last closed must not slow it down now.
-        tried_for_ms = now - max(delivery.queued_at, circuit.recovered_at)
-        return self._wait(delivery, backoff_ms(tried_for_ms), result.reason)
+        pause_ms = backoff_ms(now - max(delivery.queued_at, circuit.recovered_at))
+        pause_ms = max(pause_ms, circuit.wait_ms(delivery.event.id, now))
+        refused = isinstance(attempt.result, Refused)
+        parked = Parked.of(delivery, tried_at=now, refused=refused)
+        return self._wait(subscription, parked, pause_ms, attempt.result.reason)
 
-    def _note_success(self, subscription: Subscription) -> None:
-        circuit = subscription.circuit
-        if circuit.failures or not circuit.closed:
-            # The subscriber has the event: a failing table must not cause a second delivery.
-            with suppress(UnavailableError):
-                self.subscriptions.move_circuit(subscription, circuit.recovered(self.clock()))
+    def _wait(self, subscription: Subscription, parked: Parked, wait_ms: int, reason: str) -> Fate:
+        """Wait in the queue while that is short, and then in the backlog."""
+        now, queued_at = self.clock(), parked.delivery.queued_at
+        if subscription.is_active and now + wait_ms <= queued_at + PATIENCE_MS:
+            raise PostponedError(wait_ms, reason)
+        if is_parking(subscription, now):
+            return self._park(subscription, parked)
+        self._begin_parking(subscription)
+        raise PostponedError(min(wait_ms, GRACE_MS), reason)
 
-    def _note_failure(self, subscription: Subscription, result: Deferred) -> Subscription:
-        """Count the failure; open the circuit or pause the subscription if necessary."""
-        now, asked_ms = self.clock(), result.retry_after_ms
-        if subscription.circuit.closed:
-            subscription = self.subscriptions.count_failure(subscription, now)
-            if subscription.circuit.must_trip(asked_ms):
-                subscription = self._trip(subscription, subscription.circuit, asked_ms)
-        else:  # it was the probe that failed
-            subscription = self._trip(subscription, subscription.circuit.counted(now), asked_ms)
-        if subscription.circuit.hopeless(now):
-            self._stop(subscription, SubscriptionStatus.PAUSED, f"failing: {result.reason}")
-        return subscription
+    def _begin_parking(self, subscription: Subscription) -> None:
+        if not subscription.parking_since:
+            self.backlog.open(subscription.key, self.clock())
+            self.subscriptions.forget(subscription)
 
-    def _trip(
-        self, subscription: Subscription, circuit: Circuit, asked_ms: int | None
-    ) -> Subscription:
-        opened = circuit.tripped(self.clock(), asked_ms)
-        return self.subscriptions.move_circuit(subscription, opened) or subscription
-
-    def _stop(self, subscription: Subscription, status: SubscriptionStatus, reason: str) -> None:
-        """Notify first, then write: a crash in between repeats an event and loses none."""
-        stopped = replace(subscription, status=status, status_reason=reason)
-        self.report_stop(stopped)
-        self.events.put(make_stopped_event(stopped, self.app_id, self.clock()))
-        self.subscriptions.update(stopped)
-
-    def _wait(self, delivery: Delivery, wait_ms: int, reason: str) -> Fate:
-        left_ms = delivery.expires_at - self.clock()
-        if left_ms <= 0:
-            return self._give_up(delivery, f"expired: {reason}")
-        raise PostponedError(max(SECOND, min(wait_ms, left_ms)), reason)
-
-    def _give_up(self, delivery: Delivery, reason: str) -> Fate:
-        self.dead_letters.put(delivery, reason)
-        return Fate.DEAD_LETTERED
-
-    def _pause_look_ms(self, delivery: Delivery) -> int:
-        return min(backoff_ms(self.clock() - delivery.queued_at), PAUSED_LOOK_MS)
-
-
-def make_stopped_event(subscription: Subscription, app_id: str, now: int) -> Event:
-    """Notify other subscribers that failures paused or disabled a subscription.
-
-    For a subscription to all merchants, the main account's subscribers are notified. The same stop
-    has the same id, however many workers notice it.
-    """
-    everyone = subscription.business_id == ANY_MERCHANT
-    since = subscription.circuit.failing_since
-    fingerprint = f"{subscription.subscription_id}|{subscription.status}|{subscription.revision}"
-    return Event(
-        id=hashlib.sha256(fingerprint.encode()).hexdigest(),
-        type=EventType.SUBSCRIPTION_PAUSED,
-        app_id=app_id,
-        business_id=MAIN_ACCOUNT if everyone else subscription.business_id,
-        openid=subscription.subscription_id,
-        at_ms=now,
-        data={
-            "business_id": subscription.business_id,
-            "subscription_id": subscription.subscription_id,
-            "status": str(subscription.status),
-            "reason": subscription.status_reason,
-            "failing_since": rfc3339(since) if since else None,
-        },
-    )
+    def _park(self, subscription: Subscription, parked: Parked) -> Fate:
+        if not self.backlog.park(parked, subscription.parking_since):
+            raise PostponedError(SECOND, "backlog closed")  # read the subscription again
+        if subscription.is_active and subscription.slow_until > self.clock():
+            lane, position = parked.delivery.lane, parked.delivery.position
+            self.drains.wake_lanes(subscription.key, [lane], position)
+        return Fate.PARKED

@@ -9,8 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from wechat_kf.domain.clock import DAY, Clock
-from wechat_kf.domain.events import ANY_MERCHANT, MAIN_ACCOUNT, Event, EventType
-from wechat_kf.domain.subscriptions.delivery import Delivery, DeliveryQueue
+from wechat_kf.domain.events import Event, EventType
+from wechat_kf.domain.subscriptions.backlog import BacklogSize, BacklogStore, DrainQueue
+from wechat_kf.domain.subscriptions.delivery import (
+    AttemptLog,
+    Delivery,
+    DeliveryQueue,
+    FailedAttempt,
+)
+from wechat_kf.domain.subscriptions.sample_events import make_sample_event
 from wechat_kf.domain.subscriptions.subscription import (
     Subscription,
     SubscriptionStatus,
@@ -21,6 +28,7 @@ from wechat_kf.domain.subscriptions.subscription import (
 from wechat_kf.errors import ConflictError, NotFoundError
 
 MOST_PER_MERCHANT = 20
+MOST_ATTEMPTS_SHOWN = 50
 SECRET_OVERLAP_MS = DAY
 """How long a replaced secret still signs, beside its successor."""
 
@@ -40,6 +48,9 @@ class SubscriptionManager:
 
     store: SubscriptionStore
     deliveries: DeliveryQueue
+    backlog: BacklogStore
+    drains: DrainQueue
+    attempts: AttemptLog
     clock: Clock
     app_id: str
     make_id: Callable[[], str] = _make_id
@@ -113,11 +124,29 @@ class SubscriptionManager:
             changed = replace(changed, status=status, status_reason=_REASONS.get(status, ""))
         if changed != found:
             changed = self._update(changed)
-        if status is SubscriptionStatus.ACTIVE and found.circuit.failures:
-            circuit = replace(found.circuit.recovered(self.clock()), recovered_at=self.clock())
-            if self.store.move_circuit(changed, circuit):
-                changed = replace(changed, circuit=circuit)
+        if status is SubscriptionStatus.ACTIVE:
+            changed = self._start_afresh(changed)
         return changed
+
+    def recover(self, business_id: str, subscription_id: str, since: int) -> Subscription:
+        """Put the dead events that were queued at `since` or later back in line, and resume.
+
+        Safe to repeat. What waits is tried at once. Raises as `change`.
+        """
+        found = self.get(business_id, subscription_id)
+        self.backlog.open(found.key, self.clock())
+        self.backlog.ask_recovery(found.key, since)
+        return self.change(business_id, subscription_id, status=SubscriptionStatus.ACTIVE)
+
+    def _start_afresh(self, subscription: Subscription) -> Subscription:
+        """Close the circuit, and drain the backlog at once rather than within a minute."""
+        now = self.clock()
+        circuit = replace(subscription.circuit.recover(now), recovered_at=now)
+        if self.store.move_circuit(subscription, circuit):
+            subscription = replace(subscription, circuit=circuit)
+        if subscription.parking_since:
+            self.drains.wake(subscription.key, f"resumed {now}")
+        return subscription
 
     def rotate_secret(self, business_id: str, subscription_id: str) -> Subscription:
         """Replace the secret; the previous one signs beside it for `SECRET_OVERLAP_MS`.
@@ -135,7 +164,21 @@ class SubscriptionManager:
             )
         )
 
-    def test(self, business_id: str, subscription_id: str) -> Event:
+    def list_attempts(self, business_id: str, subscription_id: str) -> Sequence[FailedAttempt]:
+        """List the latest failed attempts, newest first. Raises NotFoundError."""
+        found = self.get(business_id, subscription_id)
+        return self.attempts.latest(found.key, MOST_ATTEMPTS_SHOWN)
+
+    def size(self, subscription: Subscription) -> BacklogSize:
+        """Count what waits for it and what is dead."""
+        return self.backlog.size(subscription.key)
+
+    def test(
+        self,
+        business_id: str,
+        subscription_id: str,
+        event_type: EventType = EventType.SUBSCRIPTION_TEST,
+    ) -> Event:
         """Queue a test event like any other, whatever event types were chosen.
 
         Raises:
@@ -145,24 +188,9 @@ class SubscriptionManager:
         found = self.get(business_id, subscription_id)
         if found.status is not SubscriptionStatus.ACTIVE:
             raise ConflictError(f"the subscription is {found.status}")
-        event = self._make_test_event(found)
+        event = make_sample_event(event_type, found, self.app_id, self.clock())
         self.deliveries.put([Delivery(business_id, subscription_id, event, self.clock())])
         return event
-
-    def _make_test_event(self, subscription: Subscription) -> Event:
-        everyone = subscription.business_id == ANY_MERCHANT
-        return Event(
-            id=uuid.uuid4().hex,
-            type=EventType.SUBSCRIPTION_TEST,
-            app_id=self.app_id,
-            business_id=MAIN_ACCOUNT if everyone else subscription.business_id,
-            openid=subscription.subscription_id,
-            at_ms=self.clock(),
-            data={
-                "business_id": subscription.business_id,
-                "subscription_id": subscription.subscription_id,
-            },
-        )
 
     def _update(self, changed: Subscription) -> Subscription:
         if not self.store.update(changed):

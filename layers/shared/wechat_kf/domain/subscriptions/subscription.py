@@ -22,7 +22,7 @@ class SubscriptionStatus(StrEnum):
 
     Active: delivered. Paused (by a caller, or by a day of failures): events wait, new ones too,
     each for up to 24 h. Disabled (the subscriber answered 410): new events are dropped, waiting
-    ones go to the dead-letter queue. A caller can reactivate either.
+    ones wait on. A caller can reactivate either.
     """
 
     ACTIVE = "active"
@@ -43,9 +43,22 @@ class AllowedTargets(Protocol):
 
     def webhook(self, url: str) -> Target: ...
 
-    def queue(self, queue_url: str) -> Target: ...
+    def queue(self, business_id: str, queue_url: str) -> Target: ...
 
-    def event_bus(self) -> Target: ...
+    def event_bus(self, business_id: str) -> Target: ...
+
+
+SubscriptionKey = tuple[str, str]
+"""(business id, subscription id)"""
+
+
+@dataclass(frozen=True, slots=True)
+class LastError:
+    """The latest failed attempt: what health shows."""
+
+    at: int
+    reason: str
+    event_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +67,8 @@ class Subscription:
 
     `secrets`: the current one first, then the one before it, which signs too until
     `previous_secret_until`. `status_reason` says why it is not active. `revision` grows with every
-    change but those of the circuit.
+    change that a caller makes. Events may be parked in the backlog since `parking_since`, see
+    `wechat_kf.domain.subscriptions.backlog`; until `slow_until` all of them are.
     """
 
     business_id: str
@@ -68,6 +82,17 @@ class Subscription:
     status_reason: str = ""
     revision: int = 0
     circuit: Circuit = field(default_factory=Circuit)
+    parking_since: int = 0
+    slow_until: int = 0
+    last_error: LastError | None = None
+
+    @property
+    def key(self) -> SubscriptionKey:
+        return self.business_id, self.subscription_id
+
+    @property
+    def is_active(self) -> bool:
+        return self.status is SubscriptionStatus.ACTIVE
 
     def wants(self, event: Event) -> bool:
         """Return whether this event goes to this subscriber, now or after its pause."""
@@ -107,8 +132,19 @@ class SubscriptionStore(SubscriptionLister, Protocol):
         False, and nothing written, when it is gone or no longer at `subscription.revision`.
         """
 
-    def count_failure(self, business_id: str, subscription_id: str, now: int) -> Circuit | None:
-        """Count a failure atomically and return the circuit; None when the subscription is gone."""
+    def note_failure(self, key: SubscriptionKey, error: LastError) -> None:
+        """Write the last error, if the subscription is still there."""
+
+    def count_failure(
+        self, key: SubscriptionKey, event_id: str, error: LastError
+    ) -> Circuit | None:
+        """Write `Circuit.count_failure` and the last error, atomically.
+
+        The circuit afterwards; None when the subscription is gone.
+        """
+
+    def mark_slow(self, key: SubscriptionKey, until: int) -> None:
+        """Write `slow_until`, if the subscription is still there."""
 
     def move_circuit(self, subscription: Subscription, circuit: Circuit) -> bool:
         """Write `circuit`.

@@ -9,9 +9,10 @@ from wechat_kf.domain.clock import MINUTE, SECOND, Clock
 from wechat_kf.domain.remembered import Remembered
 from wechat_kf.domain.subscriptions.circuit import Circuit
 from wechat_kf.domain.subscriptions.subscription import (
+    LastError,
     Subscription,
+    SubscriptionKey,
     SubscriptionLister,
-    SubscriptionStatus,
     SubscriptionStore,
 )
 from wechat_kf.errors import UnavailableError
@@ -20,27 +21,33 @@ from wechat_kf.errors import UnavailableError
 class SubscriptionMemory:
     """The store's rows, at most `ttl_ms` old; this worker's own changes show at once.
 
-    Only active ones are remembered: no event waits or is given up because of an old status.
+    Only active ones without a backlog are remembered: no event waits because of an old status, and
+    none overtakes one in the backlog. `ttl_ms` must be well below `backlog.GRACE_MS`.
     """
 
     def __init__(self, store: SubscriptionStore, clock: Clock, ttl_ms: int = 3 * SECOND) -> None:
         self._store = store
-        self._rows: Remembered[tuple[str, str], Subscription | None] = Remembered(clock, ttl_ms)
+        self._rows: Remembered[SubscriptionKey, Subscription | None] = Remembered(clock, ttl_ms)
 
     def get(self, business_id: str, subscription_id: str) -> Subscription | None:
         """Return the subscription with its secrets, or None when there is none."""
         return self._rows.get(
             (business_id, subscription_id),
             lambda: self._store.get(business_id, subscription_id),
-            keep=lambda found: bool(found and found.status is SubscriptionStatus.ACTIVE),
+            keep=lambda found: bool(found and found.is_active and not found.parking_since),
         )
 
-    def count_failure(self, subscription: Subscription, now: int) -> Subscription:
-        """Count one more failure in its circuit and return the subscription."""
-        key = _key(subscription)
-        circuit = self._store.count_failure(*key, now)
+    def note_failure(self, subscription: Subscription, error: LastError) -> None:
+        """Write the last error."""
+        self._store.note_failure(subscription.key, error)
+
+    def count_failure(
+        self, subscription: Subscription, event_id: str, error: LastError
+    ) -> Subscription:
+        """Count a failed event in the circuit and return the subscription."""
+        circuit = self._store.count_failure(subscription.key, event_id, error)
         if circuit is None:
-            self._rows.forget(key)
+            self._rows.forget(subscription.key)
             return subscription
         return self._amend(replace(subscription, circuit=circuit))
 
@@ -48,17 +55,26 @@ class SubscriptionMemory:
         """Write `circuit`; None when another worker moved it before us."""
         if self._store.move_circuit(subscription, circuit):
             return self._amend(replace(subscription, circuit=circuit))
-        self._rows.forget(_key(subscription))
+        self._rows.forget(subscription.key)
         return None
+
+    def mark_slow(self, subscription: Subscription, until: int) -> None:
+        """Write `slow_until`."""
+        self._store.mark_slow(subscription.key, until)
+        self._rows.forget(subscription.key)
 
     def update(self, subscription: Subscription) -> None:
         """Write a changed subscription, unless somebody changed it before us."""
         self._store.update(subscription)
-        self._rows.forget(_key(subscription))
+        self._rows.forget(subscription.key)
+
+    def forget(self, subscription: Subscription) -> None:
+        """Read it again next time."""
+        self._rows.forget(subscription.key)
 
     def _amend(self, subscription: Subscription) -> Subscription:
         # Only the circuit is new: the rest is as old as it was.
-        self._rows.amend(_key(subscription), subscription)
+        self._rows.amend(subscription.key, subscription)
         return subscription
 
 
@@ -101,7 +117,3 @@ class CachedSubscriptions:
             if stale is None:
                 raise
             return stale
-
-
-def _key(subscription: Subscription) -> tuple[str, str]:
-    return subscription.business_id, subscription.subscription_id
