@@ -30,9 +30,14 @@ from wechat_kf.domain.messages.message import (
     Status,
     Unknown,
     Wait,
+    request_id,
 )
 from wechat_kf.domain.messages.sweeper import Sweeper
-from wechat_kf.domain.messages.windows import ConversationFullError, NoConversationError
+from wechat_kf.domain.messages.windows import (
+    MOST_UNSETTLED,
+    ConversationFullError,
+    NoConversationError,
+)
 from wechat_kf.errors import (
     AppError,
     ConflictError,
@@ -235,6 +240,7 @@ def test_a_refusal_stores_nothing(desk: Desk) -> None:
         with pytest.raises(NoConversationError):
             desk.accept(key, refusal=NoConversationError())
     assert desk.queue.messages == []
+    assert desk.store.find_key("42", request_id("42", "k")) is None
     assert desk.accept("k").status is Status.ACCEPTED
 
 
@@ -506,6 +512,36 @@ def test_a_failed_or_unknown_message_is_sent_again_on_request(desk: Desk, outcom
     assert desk.attempt(message) is None
     assert (desk.now(message).status, desk.now(message).attempts) == (Status.SENT, 2)
     assert desk.told[-1] == "sent"
+
+
+def test_a_retry_begins_a_new_round(desk: Desk) -> None:
+    desk.wechat.script = [BUSY, CLOSED]
+    message = desk.accept()
+    desk.attempt(message)
+    desk.attempt(message)
+    settled = desk.now(message)
+    again = desk.acceptance.retry("42", message.message_id)
+    assert again == desk.now(message)
+    assert again == replace(
+        settled,
+        status=Status.ACCEPTED,
+        settled_at=0,
+        risky_attempts=0,
+        attempts_before=2,
+        expires_at=settled.expires_at + 1,  # in the same millisecond, and yet another round
+    )
+    assert settled.risky_attempts == 1
+
+
+def test_a_full_conversation_takes_no_retry(desk: Desk) -> None:
+    desk.wechat.script = [CLOSED]
+    message = desk.accept()
+    desk.attempt(message)
+    for _ in range(MOST_UNSETTLED):
+        desk.accept()
+    with pytest.raises(ConversationFullError):
+        desk.acceptance.retry("42", message.message_id)
+    assert desk.now(message).status is Status.FAILED
 
 
 def test_the_second_failure_is_another_event(desk: Desk) -> None:

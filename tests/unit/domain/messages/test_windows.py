@@ -100,3 +100,11 @@ def test_the_window_counts_what_was_sent_since_the_buyer_wrote(
     assert claim.message is not None
     messages.finish(settle(claim.message, Sent(), now=clock() + 1))
     assert windows.find("42", "buyer").remaining == 4
+
+
+def test_the_refusals_say_what_is_wrong() -> None:
+    full, nobody = ConversationFullError(), NoConversationError()
+    assert (full.status, full.code) == (429, "conversation_full")
+    assert full.detail == "20 messages of this conversation are unsettled"
+    assert (nobody.status, nobody.code) == (409, "no_conversation")
+    assert "never wrote" in nobody.detail
