@@ -304,3 +304,12 @@ def test_a_record_that_others_keep_changing_is_linked_or_given_up(
             registrar.register(SHOP)
     else:
         assert registrar.register(SHOP)[0].external_id == "m-1001"
+
+
+def test_a_merchant_on_record_is_returned_without_asking_wechat(
+    registrar: Registrar, directory: FakeDirectory
+) -> None:
+    known, _ = registrar.register(replace(SHOP, external_id=None))
+    directory.calls.clear()
+    assert registrar.register(replace(SHOP, external_id=None)) == (known, False)
+    assert directory.calls == []
