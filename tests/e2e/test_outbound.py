@@ -207,7 +207,7 @@ def test_a_broadcast_tells_what_became_of_each_recipient(shop: Shop) -> None:
     items = shop.api.get(f"{location}/recipients").json()["items"]
     assert [item["openid"] for item in items] == [*buyers, "o-stranger"]
     assert [item["status"] for item in items] == ["sent", "sent", "sent", "failed"]
-    assert items[3]["error"]["code"] == "wrong_openid"
+    assert items[3]["error"]["code"] == "no_conversation"
     assert [shop.phone(openid) for openid in buyers] == [["您的订单已发货。"]] * 3
 
 
