@@ -701,6 +701,27 @@ def test_one_message_never_stops_the_pass(desk: Desk) -> None:
     assert desk.now(whole).status is Status.FAILED
 
 
+def test_a_message_that_is_gone_is_no_fault(desk: Desk) -> None:
+    message = desk.accept()
+    nobody = replace(message, message_id=make_message_id("nobody"))
+    with patch.object(desk.store, "list_due", return_value=[("42", nobody.message_id)]):
+        assert desk.sweeper.sweep() == {}
+        with patch.object(desk.store, "get", return_value=replace(nobody, expires_at=0)):
+            desk.sweeper.sweep()  # gone between the read and the claim
+    assert (desk.errors, desk.told) == ([], [])
+
+
+def test_what_the_sweeper_settles_is_held_meanwhile(desk: Desk) -> None:
+    message = desk.accept()
+    desk.clock.advance(15 * MINUTE)
+    with (
+        patch.object(desk.store, "finish", side_effect=WorkerKilled),
+        pytest.raises(WorkerKilled),
+    ):
+        desk.sweeper.sweep()
+    assert desk.now(message).claimed_until == desk.clock() + CLAIM_MS
+
+
 def test_a_pass_ends_with_its_time(desk: Desk) -> None:
     for openid in ("one", "two", "three"):
         desk.accept(openid=openid)

@@ -74,6 +74,7 @@ def test_without_a_key_every_message_is_another_one() -> None:
 def test_a_key_is_one_request_of_one_merchant() -> None:
     first = request_id("42", "order-7 第七号")
     assert request_id("42", "order-7 第七号") == first
+    assert len(first) == len(request_id("42", None)) == 32
     assert len({first, request_id("42", "order-8"), request_id("43", "order-7 第七号")}) == 3
     assert request_id("42", None) != request_id("42", None)
 
@@ -120,6 +121,7 @@ def test_each_outcome_leads_where_it_should(
     after = settle(message(guarantee=guarantee), outcome, now=NOW + 1)
     assert after.status is status
     assert after.settled_at == (NOW + 1 if status.settled else 0)
+    assert after.claimed_until == 0
 
 
 def test_a_sent_message_keeps_no_old_failure() -> None:
