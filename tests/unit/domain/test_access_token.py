@@ -345,3 +345,60 @@ def test_a_token_that_could_not_be_written_is_not_reported_as_refreshed() -> Non
 
 def test_no_repr_shows_a_token() -> None:
     assert "hunter2" not in repr(AccessToken("hunter2", 1, 2))
+
+
+def test_a_day_has_five_forced_refreshes_and_the_next_begins_at_none() -> None:
+    clock = Time()
+    row = Row(AccessToken("dead-0", NOW - HOUR, NOW + 2 * DAY))
+
+    class Doomed(Issuer):
+        def accepts(self, token: AccessToken) -> bool:
+            return False
+
+    issuer = Doomed(clock, value="dead-0")
+
+    def force() -> None:
+        clock.now += MINUTE
+        assert row.token is not None
+        issuer.value = row.token.value
+        keeper(row, issuer, clock).refresh(row.token.fingerprint)
+
+    for _ in range(5):
+        force()
+    assert row.forced == ForcedRefreshes(day=NOW // DAY, count=5, at=clock.now)
+    with pytest.raises(UnavailableError, match="not forced again yet"):
+        force()
+    clock.now += DAY
+    force()
+    assert row.forced == ForcedRefreshes(day=NOW // DAY + 1, count=1, at=clock.now)
+
+
+def test_a_token_is_not_used_in_its_last_half_minute() -> None:
+    token = AccessToken("t", NOW, NOW + HOUR)
+    assert token.usable(NOW + HOUR - 30 * SECOND - 1)
+    assert not token.usable(NOW + HOUR - 30 * SECOND)
+
+
+def test_a_lease_is_held_for_fifteen_seconds_and_waited_for_for_ten() -> None:
+    clock = Time()
+    row = Row(lease=("other", NOW + HOUR))
+    with pytest.raises(UnavailableError):
+        keeper(row, Issuer(clock), clock).refresh()
+    assert clock.now - NOW == 10 * SECOND
+
+    class Watched(Issuer):
+        def issue(self, *, force: bool) -> AccessToken:
+            assert row.lease == ("me", self.clock.now + 15 * SECOND)
+            return super().issue(force=force)
+
+    row.lease = None
+    keeper(row, Watched(clock), clock).refresh()
+
+
+def test_a_token_that_is_not_at_fault_is_not_written_again() -> None:
+    clock = Time()
+    held = AccessToken("token-1", NOW - HOUR, NOW + HOUR)
+    row = Row(held)
+    keeper(row, Issuer(clock), clock).refresh(fingerprint("token-1"))
+    assert row.token is held
+    assert row.lease is None

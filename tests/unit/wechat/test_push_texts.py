@@ -215,6 +215,27 @@ def test_fields_after_the_message_id_move_nothing(mode: str, typed: bytes) -> No
         assert push.content["content"] == as_read(typed).replace("]]]]><![CDATA[>", "]]>")
 
 
+NESTED: dict[str, Any] = {
+    **MESSAGES["debug_demo"],
+    "Event": "wxa_media_check",
+    "detail": {"strategy": "content_model", "errcode": 0},
+}
+
+
+@pytest.mark.parametrize("console", CONSOLES, ids=lambda c: f"{c.mode}-{c.format}")
+@pytest.mark.parametrize("merchant", MERCHANTS, ids=["main account", "merchant"])
+def test_beside_nested_fields_markup_changes_no_identity_either(
+    console: Console, merchant: dict[str, Any]
+) -> None:
+    expected = ("event", "wxa_media_check", str(merchant.get("BusinessId", 0)), None)
+    for typed in (*markup("debug_str"), "a]]></debug_str></detail><detail><debug_str><![CDATA["):
+        fields = {**NESTED, "debug_str": typed, **merchant}
+
+        push = console.opener().open(*console.push(fields))
+
+        assert (push.kind, push.event, push.business_id, push.message_id) == expected, typed
+
+
 def test_printed_prettily_it_is_the_same() -> None:
     # WeChat's own samples have each field in a line of its own
     for mode in MODES:

@@ -27,7 +27,7 @@ from wechat_kf.wechat.crypto import (
     sign_parts,
     signatures_equal,
 )
-from wechat_kf.wechat.push_body import MAX_BODY_BYTES, BodyError, parse_body
+from wechat_kf.wechat.push_body import MAX_BODY_BYTES, BodyError, parse_body, read_encrypt
 from wechat_kf.wechat.push_fields import EVENT, Push, read_push
 
 __all__ = [
@@ -185,7 +185,7 @@ class PushOpener:
 
     def _open_sealed(self, body: bytes, query: Mapping[str, str]) -> Push:
         # Before the signature is checked, the envelope is read for `Encrypt` alone.
-        encrypt = parse_body(body)[1].get("Encrypt")
+        encrypt = read_encrypt(body)
         if encrypt is None:
             raise PushRefusedError(Refusal.NOT_ENCRYPTED)
         if not isinstance(encrypt, str):

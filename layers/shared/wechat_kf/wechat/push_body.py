@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 from wechat_kf.wechat.crypto import BodyFormat
@@ -32,6 +33,7 @@ IDENTITY: Final = frozenset(
 )
 """The fields that say who wrote, to whom, and which message it is."""
 
+_ENCRYPT: Final = frozenset({"Encrypt"})
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _BLANKS: Final = " \t\r\n"
 _SPLIT_MARK: Final = "]]]]><![CDATA[>"
@@ -53,6 +55,26 @@ def parse_body(body: bytes) -> tuple[BodyFormat, dict[str, Any]]:
     if content.startswith(b"<"):
         return BodyFormat.XML, _parse_xml(_decode(content))
     raise BodyError("neither XML nor JSON")
+
+
+def read_encrypt(body: bytes) -> object:
+    """Return the `Encrypt` of an envelope, None when there is none. Raises `BodyError`.
+
+    The signature is not checked yet: no stranger's body is read more than once, and of the fields
+    beside it in compatible mode, whose texts are not escaped, nothing is.
+    """
+    content = body.removeprefix(_BYTE_ORDER_MARK).strip()
+    if not content.startswith(b"<"):
+        return parse_body(body)[1].get("Encrypt")
+    text = _decode(content)
+    if text.startswith("<xml>") and text.endswith("</xml>"):
+        found: dict[str, Any] = {}
+        start, end = _find_texts(text)
+        _add_elements(found, text, len("<xml>"), start, _ENCRYPT)
+        _add_elements(found, text, end, len(text), _ENCRYPT)
+        if found or _read_template(text) or _read_odd_template(text):
+            return found.get("Encrypt")
+    return _read_strictly(text).get("Encrypt")
 
 
 _ODD_BYTES: Final = bytes({*range(32)} - {*b"\t\n\r"})
@@ -194,33 +216,53 @@ def _find_chain(name: str, last: str, marks: list[re.Match[str]]) -> list[re.Mat
     return chain
 
 
-def _add_elements(fields: dict[str, Any], text: str, start: int, end: int) -> None:
+def _add_elements(
+    fields: dict[str, Any], text: str, start: int, end: int, only: frozenset[str] | None = None
+) -> None:
     while element := _ELEMENT.match(text, start, end):
         name, in_cdata, bare = element.groups()
-        _add(fields, name, bare if in_cdata is None else in_cdata)
+        if only is None or name in only:
+            _add(fields, name, bare if in_cdata is None else in_cdata)
         start = element.end()
 
 
 def _read_xml(text: str) -> dict[str, Any]:
-    try:
-        return _read_strictly(text)
-    except BodyError:
-        escaped = _escape_texts(text)
-        if escaped == text:
-            raise
-    return _read_strictly(escaped)
+    """Read any other form: as XML, or as XML that would be well-formed had its texts been escaped.
+
+    A name that comes twice may be the rest of a text that was cut. Then fields of identity are
+    believed only around the texts, where they are WeChat's.
+    """
+    for candidate in _escape_texts(text):
+        try:
+            fields = _read_strictly(candidate)
+        except BodyError:
+            continue
+        is_template = text.startswith("<xml>") and text.endswith("</xml>")
+        if is_template and any(isinstance(value, list) for value in fields.values()):
+            fields = {name: value for name, value in fields.items() if name not in IDENTITY}
+            start, end = _find_texts(text)
+            _add_elements(fields, text, len("<xml>"), start, IDENTITY)
+            _add_elements(fields, text, end, len(text), IDENTITY)
+        return fields
+    raise BodyError("broken XML")
 
 
-def _escape_texts(text: str) -> str:
-    """Give each text in CDATA the one escape it has; it goes to the first mark of its own name."""
-    pieces, done = [], 0
-    while start := _TEXT_START.search(text, done):
-        end = text.find(f"]]></{start[1]}>", start.end())
-        if end < 0:
-            break
-        pieces += [text[done : start.end()], _split(_join(text[start.end() : end]))]
-        done = end
-    return "".join(pieces) + text[done:]
+def _escape_texts(text: str) -> Iterator[str]:
+    """Yield the text as it is, then with each CDATA escaped up to its first, then its last mark."""
+    yield text
+    last = {mark[1]: mark.start() for mark in _TEXT_END.finditer(text)}
+    for to_last in (False, True) if last else ():
+        pieces, done = [], 0
+        while start := _TEXT_START.search(text, done):
+            mark = f"]]></{start[1]}>"
+            end = text.find(mark, start.end())
+            if to_last and start[1] not in IDENTITY:
+                end = last.get(start[1], end)
+            if end < start.end():
+                break
+            pieces += [text[done : start.end()], _split(_join(text[start.end() : end]))]
+            done = end
+        yield "".join(pieces) + text[done:]
 
 
 def _read_strictly(text: str) -> dict[str, Any]:
