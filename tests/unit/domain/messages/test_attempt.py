@@ -355,6 +355,7 @@ def test_a_worker_killed_while_sending_leaves_unknown(desk: Desk) -> None:
     with pytest.raises(WorkerKilled):
         desk.attempt(message)
     assert desk.now(message).status is Status.SENDING
+    assert desk.now(message).claimed_until == desk.clock() + 35 * SECOND  # a worker lives for 30
     desk.clock.advance(CLAIM_MS)
     assert desk.attempt(message) is None
     assert (desk.now(message).status, len(desk.wechat.calls)) == (Status.UNKNOWN, 1)
@@ -408,6 +409,7 @@ def test_a_message_that_was_not_queued_is_sent_before_those_after_it(desk: Desk)
     assert desk.attempt(second) is None
     assert desk.wechat.calls == [first.message_id, second.message_id]
     assert desk.told == ["sent", "sent"]
+    assert list(desk.store.list_due(now=desk.clock() + 60 * MINUTE)) == []
 
 
 def test_while_the_one_before_waits_those_after_it_wait(desk: Desk) -> None:
@@ -476,6 +478,26 @@ def test_a_limit_stops_the_workers_other_calls_until_it_is_over(
     desk.clock.advance(length)
     assert desk.attempt(second) is None
     assert desk.now(second).status is Status.SENT
+
+
+def test_a_limit_holds_no_message_beyond_its_age(desk: Desk) -> None:
+    first, second = desk.accept(openid="one"), desk.accept(openid="two")
+    desk.clock.advance(15 * MINUTE - 30 * SECOND)
+    desk.wechat.script = [QUOTA]
+    assert desk.attempt(first) == 30 * SECOND
+    assert desk.attempt(second) == 30 * SECOND
+    desk.clock.advance(30 * SECOND)
+    assert desk.attempt(second) is None
+    assert (desk.now(second).status, len(desk.wechat.calls)) == (Status.FAILED, 1)
+
+
+def test_a_limit_holds_nothing_that_needs_no_call(desk: Desk) -> None:
+    first, second = desk.accept(openid="one"), desk.accept(openid="two")
+    desk.attempt(second)
+    desk.wechat.script = [QUOTA]
+    desk.attempt(first)
+    assert desk.attempt(second) is None  # settled: published again
+    desk.worker.attempt("42", make_message_id("nobody"))
 
 
 def test_an_ordinary_refusal_stops_nobody_else(desk: Desk) -> None:
