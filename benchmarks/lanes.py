@@ -17,7 +17,6 @@ RECIPIENTS = 1_000
 PAUSE_SECONDS = 0.25
 WAIT_SECONDS = 300.0
 WECHAT_MS = 150
-QUIET, BUSY = "43", "42"
 SEND_PATH = "/cgi-bin/message/custom/"
 GOAL = 1.5
 
@@ -36,11 +35,19 @@ class Lanes:
         self._stack = stack
         self._api = ApiClient.of(stack)
         self._simulator = SimulatorClient(stack.simulator_url)
+        self._quiet, self._busy = self._register("quiet"), self._register("busy")
+
+    def _register(self, name: str) -> str:
+        """Register a merchant with WeChat, adopt it here, and return its business id."""
+        merchant = {"account_name": f"lane_{name}", "nickname": f"山茶{name}"}
+        business_id = str(self._simulator.call("POST", "/_sim/merchants", merchant)["business_id"])
+        assert self._api.post("/merchants/sync", {}).ok
+        return business_id
 
     def measure(self) -> Section:
         """Measure the replies alone and beside a broadcast."""
-        self._add_conversations(QUIET, REPLIES)
-        self._add_conversations(BUSY, RECIPIENTS)
+        self._add_conversations(self._quiet, REPLIES)
+        self._add_conversations(self._busy, RECIPIENTS)
         with self._slow_wechat():
             self._reply(10)  # cold starts are measured elsewhere
             alone = self._reply(REPLIES)
@@ -68,9 +75,12 @@ class Lanes:
         """Send replies at a steady rate; return the milliseconds of each until it was sent."""
         started: dict[str, float] = {}
         for buyer in range(number):
-            body = {"openid": openid(QUIET, buyer), "message": {"type": "text", "text": "在的"}}
+            body = {
+                "openid": openid(self._quiet, buyer),
+                "message": {"type": "text", "text": "在的"},
+            }
             posted = time.time()
-            answer = self._api.post(f"/merchants/{QUIET}/messages", body)
+            answer = self._api.post(f"/merchants/{self._quiet}/messages", body)
             assert answer.status_code == 202, answer.text
             started[answer.headers["Location"]] = posted
             time.sleep(PAUSE_SECONDS)
@@ -86,10 +96,10 @@ class Lanes:
 
     def _broadcast(self) -> str:
         body = {
-            "openids": [openid(BUSY, buyer) for buyer in range(RECIPIENTS)],
+            "openids": [openid(self._busy, buyer) for buyer in range(RECIPIENTS)],
             "message": {"type": "text", "text": "今晚八点直播。"},
         }
-        answer = self._api.post(f"/merchants/{BUSY}/broadcasts", body)
+        answer = self._api.post(f"/merchants/{self._busy}/broadcasts", body)
         assert answer.status_code == 202, answer.text
         location: str = answer.headers["Location"]
         return location
