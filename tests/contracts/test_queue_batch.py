@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.aws_resources import Resources
+from tests.fakes import FakeClock
 from wechat_kf.adapters.aws import queue_batch
 from wechat_kf.adapters.aws.queue_batch import (
     LONGEST_DELAY_SECONDS,
@@ -390,6 +391,25 @@ def test_failures_delays_and_the_age_of_the_oldest_record_are_measured(
     ages = [line["OldestRecordSeconds"][0] for line in lines if "OldestRecordSeconds" in line]
     assert len(ages) == 2
     assert all(age > 1_000_000 for age in ages), "sent in 1970"
+
+
+def test_the_age_of_new_records_is_measured_once_in_ten_seconds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old ones are always measured; `event_of` makes records of 1970."""
+    clock = FakeClock(5_000)
+    monkeypatch.setattr(queue_batch, "now_ms", clock)
+    queue = VisibilityQueue(Recorder(), "url")
+
+    def measured() -> int:
+        process_batch(event_of("a:1"), raising(KeyError(), "none"), queue=queue)
+        return capsys.readouterr().out.count('OldestRecordSeconds":[')
+
+    assert [measured(), measured()] == [1, 0]
+    clock.advance(5_000)
+    assert measured() == 0
+    clock.advance(1)
+    assert [measured(), measured()] == [1, 1]
 
 
 def test_a_refused_change_of_visibility_fails_nothing_else(log: RecordingLog) -> None:

@@ -29,6 +29,9 @@ and what is behind it goes on. Each worker counts for itself."""
 
 _MOST_COUNTED = 10_000
 
+REPORT_MS = 10_000
+"""The age of new records is measured once in this time."""
+
 LONGEST_DELAY_SECONDS = 12 * 3600 - 15 * 60
 """SQS's maximum of 12 hours starts at the receive, up to 15 minutes ago."""
 
@@ -77,6 +80,7 @@ class VisibilityQueue:
     client: Any
     queue_url: str
     reports_age: bool = True
+    _report_at: list[int] = field(default_factory=lambda: [0], init=False, repr=False)
     _failures: dict[str, int] = field(default_factory=dict, init=False, repr=False)
     _dead_letter_url: list[str] = field(default_factory=list, init=False, repr=False)
 
@@ -113,6 +117,19 @@ class VisibilityQueue:
                     for number, record in enumerate(records[start : start + _BATCH])
                 ],
             )
+
+    def report_age(self, records: Sequence[Record]) -> None:
+        """Measure the age of the oldest record: of old ones always, else once in ten seconds.
+
+        CloudWatch charges for each byte of a line.
+        """
+        if not self.reports_age:
+            return
+        now = now_ms()
+        age_ms = max(0, now - min((record.sent_at_ms for record in records), default=now))
+        if age_ms >= REPORT_MS or now >= self._report_at[0]:
+            self._report_at[0] = now + REPORT_MS
+            measure("OldestRecordSeconds", age_ms / 1000)
 
     def count_failure(self, record: Record) -> int:
         """Count an unexpected failure of a record; return how many there were."""
@@ -252,9 +269,7 @@ def process_batch(
     cut off by the function's time limit.
     """
     records = [Record.from_event(record) for record in event["Records"]]
-    if queue.reports_age:
-        oldest_ms = min((record.sent_at_ms for record in records), default=now_ms())
-        measure("OldestRecordSeconds", max(0, now_ms() - oldest_ms) / 1000)
+    queue.report_age(records)
     group = _Group(_Batch(handle, queue, has_time))
     groups = _split_groups(records)
     if workers > 1 and len(groups) > 1:
