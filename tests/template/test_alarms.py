@@ -119,7 +119,6 @@ COMING = {
     "BacklogOldestSeconds",
     "BacklogWaiting",
     "OldestRecordSeconds",
-    "PushSecretUnusable",
     "RecordsPostponed",
 }
 """Emitted from the next changes on."""
