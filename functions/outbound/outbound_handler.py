@@ -32,10 +32,10 @@ class OutboundSettings(bootstrap.AttemptSettings, bootstrap.TokenSettings):
 
 SETTINGS = load_settings(OutboundSettings)
 QUEUES = {
-    url.rpartition("/")[2]: VisibilityQueue(bootstrap.sqs(), url)
-    for url in (SETTINGS.outbound_queue_url, SETTINGS.bulk_queue_url)
+    url.rpartition("/")[2]: VisibilityQueue(bootstrap.sqs(), url, reports_age=reports_age)
+    for url, reports_age in ((SETTINGS.outbound_queue_url, True), (SETTINGS.bulk_queue_url, False))
 }
-"""By name: a batch comes from one of the two."""
+"""By name: a batch comes from one of the two. A campaign may wait, so only answers report ages."""
 SENDER = DeadMediaSender(
     sender=WeChatSender(bootstrap.wechat_client(SETTINGS, opened=True)),
     cache=bootstrap.media_table(SETTINGS, SETTINGS.app_id),

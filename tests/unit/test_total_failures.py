@@ -165,6 +165,10 @@ def test_nothing_fires_while_all_is_well(world: World) -> None:
     assert alarms_that_fire(world, *everything) == set()
 
 
+def test_wechat_is_down(world: World) -> None:
+    assert "OutboundAge" in alarms_that_fire(world, "outbound", wechat=NOBODY, stays_queued=True)
+
+
 def test_wechat_has_withdrawn_the_capability(world: World) -> None:
     world.broken = wechat_answers(b'{"errcode":48001,"errmsg":"api unauthorized"}')
     assert "SendFaults" in alarms_that_fire(world, "outbound")
@@ -173,6 +177,11 @@ def test_wechat_has_withdrawn_the_capability(world: World) -> None:
 def test_wechat_answers_with_a_page_of_html(world: World) -> None:
     world.broken = wechat_answers(b"<html>maintenance</html>", "text/html")
     assert "SendFaults" in alarms_that_fire(world, "outbound")
+
+
+def test_wechat_refuses_every_token(world: World) -> None:
+    world.broken = wechat_answers(b'{"errcode":40001,"errmsg":"invalid credential"}')
+    assert {"OutboundAge", "SendFaults"} & alarms_that_fire(world, "outbound", stays_queued=True)
 
 
 def test_wechat_refuses_the_app_secret(world: World) -> None:
@@ -206,6 +215,12 @@ def test_the_push_secret_is_empty(world: World) -> None:
 @pytest.mark.parametrize(
     ("function", "alarm"), [("inbound", "InboundAge"), ("broadcasts", "BroadcastsAge")]
 )
+def test_dynamodb_throttles_what_comes_by_a_queue(world: World, function: str, alarm: str) -> None:
+    world.broken = THROTTLED
+    fired = alarms_that_fire(world, function, stays_queued=True)
+    assert {alarm, "RecordsPostponed"} <= fired
+
+
 @pytest.mark.parametrize("function", ["messages", "merchants"])
 def test_dynamodb_throttles_what_comes_by_the_api(world: World, function: str) -> None:
     world.broken = THROTTLED
@@ -215,6 +230,12 @@ def test_dynamodb_throttles_what_comes_by_the_api(world: World, function: str) -
 def test_the_subscriber_of_all_merchants_is_dead(world: World) -> None:
     world.broken = lambda call: (500, "text/plain", b"no") if call == "webhook" else None
     assert "DeliveriesFailing" in alarms_that_fire(world, "deliveries")
+
+
+def test_a_row_that_nobody_can_read_fails_every_record(world: World) -> None:
+    nonsense = {"Item": {"nonsense": {"S": "?"}}, "Attributes": {"nonsense": {"S": "?"}}}
+    world.broken = lambda call: _json(200, nonsense) if call in EVERY_TABLE_CALL else None
+    assert "RecordsFailed" in alarms_that_fire(world, "outbound")
 
 
 def test_a_function_that_crashes(world: World) -> None:
