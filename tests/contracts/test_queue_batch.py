@@ -336,9 +336,9 @@ def test_poison_leaves_alone_and_what_is_behind_it_goes_on(
     sqs: Any, resources: Resources, log: RecordingLog
 ) -> None:
     line, dead = Line(sqs, resources.queue("OutboundQueue")), resources.queue("OutboundQueue")
-    name = dead.rpartition("/")[2]
-    policy = {"deadLetterTargetArn": f"arn:aws:sqs:us-east-1:000000000000:{name}"}
-    attributes = {"RedrivePolicy": json.dumps({**policy, "maxReceiveCount": 1_000})}
+    found = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]
+    policy = {"deadLetterTargetArn": found["QueueArn"], "maxReceiveCount": 1_000}
+    attributes = {"RedrivePolicy": json.dumps(policy)}
     sqs.set_queue_attributes(QueueUrl=line.url, Attributes=attributes)
     queue = VisibilityQueue(sqs, line.url)
     line.put("a:poison", "a:1", "a:2", "b:1")
