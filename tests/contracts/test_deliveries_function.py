@@ -265,7 +265,8 @@ def test_neither_secrets_nor_words_are_logged(
         deployment.line_up("good", "o1")
         deployment.invoke()
     logged = "".join(str(vars(record)) for record in caplog.records)
-    assert "delivery attempted" in logged
+    assert "delivery settled" in logged
+    assert "delivery postponed" in logged
     assert "answered 500" in logged
     for secret in ("hunter2", SECRET.removeprefix("whsec_"), "127.0.0.1:", "v1,"):
         assert secret not in logged

@@ -33,6 +33,9 @@ class RecordingLog:
     def warning(self, msg: str, /, **fields: Any) -> None:
         self.entries.append(("warning", msg, fields))
 
+    def error(self, msg: str, /, **fields: Any) -> None:
+        self.entries.append(("error", msg, fields))
+
     def exception(self, msg: str, /, **fields: Any) -> None:
         self.entries.append(("error", msg, fields))
 

@@ -19,10 +19,8 @@ from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from standardwebhooks import Webhook
 
 from local.simulator.pictures import plain_png
-from tests.e2e.conftest import TEST_DIRECTORY
 from tests.e2e.pushing import push
 from tests.pushes import BROKEN_PUSHES, Console, Request
-from tools.ops import replay
 from tools.stack.clients import ApiClient, ReceiverClient, SimulatorClient, aws_client, wait_until
 from tools.stack.state import StackInfo
 from wechat_kf.domain.subscriptions.management import create_secret
@@ -168,41 +166,40 @@ def test_a_buyer_is_greeted_once_and_never_while_waiting_for_a_reply(
     assert (phone(first), phone(second)) == (["欢迎光临！🍊", "在的"], ["在吗", "在的"])
 
 
-def test_what_a_subscriber_missed_is_replayed(
-    simulator: SimulatorClient,
-    open_shop: Open,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_a_merchant_sees_what_failed_and_recovers_it(
+    simulator: SimulatorClient, open_shop: Open
 ) -> None:
-    # Given a subscriber that said it is gone
+    # Given a subscriber that is out of order
     shop = open_shop()
-    shop.receiver.configure(shop.hook, status=410)
+    shop.receiver.configure(shop.hook, status=500)
     simulator.say(new_openid(), shop.business_id, "在吗")
-    monkeypatch.setenv("LOCAL_DIR", TEST_DIRECTORY)
-    subscription_id = shop.path.rpartition("/")[2]
-    command = ["deliveries", "--subscription", subscription_id]
-    command += ["--reason", "disabled", "--type", RECEIVED]
+    shop.wait_for(RECEIVED)
 
-    def listed() -> str:
-        assert replay.main([*command, "--dry-run"]) == replay.DONE
-        shown = capsys.readouterr().out
-        return shown if subscription_id in shown else ""
+    # Then its owner sees what went wrong
+    def attempts() -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = shop.api.get(f"{shop.path}/attempts").json()["items"]
+        return items
 
-    shown = wait_until(listed, PATIENCE_SECONDS, "dead letter")
-    assert RECEIVED in shown
-    assert "在吗" not in shown
+    latest = wait_until(attempts, PATIENCE_SECONDS, "a failed attempt")[0]
+    assert (latest["reason"], latest["status"], latest["event_type"]) == (
+        "answered 500",
+        500,
+        RECEIVED,
+    )
+    health = shop.api.get(shop.path).json()["health"]
+    assert health["last_error"]["reason"] == "answered 500"
+    assert "在吗" not in json.dumps(health, ensure_ascii=False)
 
-    # When it is back, and an operator replays what it missed
+    # And when it is in order again, a recovery is accepted and the event arrives
     shop.receiver.configure(shop.hook, status=204)
-    assert shop.api.request("PATCH", shop.path, {"status": "active"}).json()["status"] == "active"
-    assert replay.main(command) == replay.DONE
-    assert " replayed\n" in capsys.readouterr().out
+    recovery = shop.api.post(f"{shop.path}/recover", {"since": "2026-01-01T00:00:00Z"})
+    assert recovery.status_code == 202
 
-    # Then it has that too
-    refused, accepted = shop.wait_for(RECEIVED, 2)
-    assert (refused["answered"], accepted["answered"]) == (410, 204)
-    assert refused["body"] == accepted["body"]
-    assert not listed()
+    def accepted() -> bool:
+        return any(one["answered"] == 204 for one in shop.requests(RECEIVED))
+
+    wait_until(accepted, 2 * PATIENCE_SECONDS, "the event after the recovery")
+    assert len({one["body"] for one in shop.requests(RECEIVED)}) == 1
 
 
 ROUNDS = 9
@@ -255,3 +252,28 @@ def _latencies(simulator: SimulatorClient, shop: Shop, others: list[Shop]) -> li
 def _told(latencies: list[float]) -> str:
     ordered = sorted(latencies)
     return f"median {statistics.median(ordered):.2f} s, largest {ordered[-1]:.2f} s"
+
+
+def test_what_waits_for_a_paused_subscription_leaves_the_queue_and_arrives_in_order(
+    stack: StackInfo, simulator: SimulatorClient, open_shop: Open
+) -> None:
+    # Given a paused subscription, and messages of some buyers
+    shop, buyers = open_shop(), [new_openid() for _ in range(4)]
+    shop.api.request("PATCH", shop.path, {"status": "paused"})
+    for number in range(20):
+        simulator.say(buyers[number % 4], shop.business_id, f"{number:02}")
+
+    # Then they wait in the backlog, and not in the queue
+    def waiting() -> bool:
+        return bool(shop.api.get(shop.path).json()["health"]["waiting"] == 20)
+
+    wait_until(waiting, 120, "20 events in the backlog")
+    assert shop.requests(RECEIVED) == []
+
+    # And after the resume they arrive, those of a buyer in order
+    shop.api.request("PATCH", shop.path, {"status": "active"})
+    arrived = [json.loads(one["body"]) for one in shop.wait_for(RECEIVED, 20)]
+    for buyer in buyers:
+        texts = [one["data"]["message"]["text"] for one in arrived if one["subject"] == buyer]
+        assert len(texts) == 5
+        assert texts == sorted(texts)

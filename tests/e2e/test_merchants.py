@@ -234,6 +234,35 @@ def test_the_documented_policy_confines_a_caller_to_one_merchant(
         assert answer.status_code == 403, (method, path, answer.text)
 
 
+def test_no_merchant_subscribes_another_ones_queue(
+    api: ApiClient, stack: StackInfo, key: str, iam_user: tuple[Any, str, Credentials]
+) -> None:
+    # Given two merchants, and a caller with the policy for the first
+    mine, other = (register(api, f"{key}-{name}")["business_id"] for name in ("mine", "other"))
+    iam, user, credentials = iam_user
+    policy = documented_policy(stack, mine)
+    iam.put_user_policy(UserName=user, PolicyName="one-merchant", PolicyDocument=policy)
+    caller = replace(api, credentials=credentials)
+    own = f"/merchants/{mine}/subscriptions"
+    home = stack.outputs["DeliveriesQueueUrl"].rpartition("/")[0]
+
+    def subscribe(path: str, **target: str) -> int:
+        status: int = caller.post(path, {"target": target}).status_code
+        return status
+
+    # Then the other one's queue, a queue of the platform's and the platform's bus are refused
+    for name in (f"{other}-orders", "orders", f"{mine}0-orders", "all-orders"):
+        queue_url = f"{home}/wechat-kf-subscriber-{name}"
+        assert subscribe(own, type="queue", queue_url=queue_url) == 400, name
+    assert subscribe(own, type="event_bus") == 400
+    assert subscribe("/merchants/*/subscriptions", type="event_bus") == 403
+    # And its own is not
+    queue_url = f"{home}/wechat-kf-subscriber-{mine}-orders"
+    created = caller.post(own, {"target": {"type": "queue", "queue_url": queue_url}})
+    assert created.status_code == 201
+    caller.delete(f"{own}/{created.json()['subscription_id']}")
+
+
 def test_a_caller_without_a_policy_gets_nothing(
     api: ApiClient, iam_user: tuple[Any, str, Credentials]
 ) -> None:

@@ -404,7 +404,7 @@ def report_delivery(delivery: Delivery, fate: str, **facts: Any) -> None:
     """Log and count what an attempt at a delivery came to."""
     merchant = delivery.event.business_id
     logger.info(
-        "delivery attempted",
+        "delivery postponed" if fate == "postponed" else "delivery settled",
         event_id=delivery.event.id,
         event_type=delivery.event.type,
         business_id=merchant,
