@@ -108,3 +108,11 @@ def test_a_version_that_a_restored_table_counts_again_is_another_event() -> None
 def test_different_changes_have_different_ids(other: dict[str, Any]) -> None:
     assert changed_event(SHOP, "wx1").id != changed_event(replace(SHOP, **other), "wx1").id
     assert changed_event(SHOP, "wx1").id != changed_event(SHOP, "wx2").id
+
+
+def test_the_announced_store_finds_and_lists_as_its_own_does(house: House) -> None:
+    house.store.add(SHOP)
+    assert house.store.find_by_account_name("shop_0042") == SHOP
+    assert house.store.find_by_external_id("m-1") == SHOP
+    assert house.store.get("42") == SHOP
+    assert list(house.store.list(limit=10, cursor=None).items) == [SHOP]

@@ -192,3 +192,9 @@ def test_a_change_is_tried_four_times(house: House, *, rivals: int, given_up: bo
             house.change(status=MerchantStatus.INACTIVE)
     else:
         assert house.change(status=MerchantStatus.INACTIVE).status is MerchantStatus.INACTIVE
+
+
+def test_the_greeting_is_set_kept_and_removed(house: House) -> None:
+    assert house.change(welcome_message="欢迎").welcome_message == "欢迎"
+    assert house.change(status=MerchantStatus.INACTIVE).welcome_message == "欢迎"
+    assert house.change(welcome_message="").welcome_message is None
