@@ -250,6 +250,7 @@ class InProcessApi:
 
     app: MerchantsApp
     lock: threading.Lock = field(default_factory=threading.Lock)  # as in Lambda: one at a time
+    url: str = "https://api.test"
 
     def post(self, path: str, json: Any = None) -> requests.Response:
         with self.lock:
