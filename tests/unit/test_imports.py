@@ -46,7 +46,7 @@ def stubs(statement: ast.stmt) -> bool:
     return (
         isinstance(statement, ast.If)
         and ast.unparse(statement.test) == "TYPE_CHECKING"
-        and all(ast.unparse(one).startswith("from types_boto3") for one in statement.body)
+        and all(ast.unparse(one).startswith("from mypy_boto3") for one in statement.body)
     )
 
 

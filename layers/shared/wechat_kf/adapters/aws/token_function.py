@@ -11,7 +11,7 @@ from wechat_kf.adapters.aws.client_errors import as_unavailable
 from wechat_kf.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from types_boto3_lambda import LambdaClient
+    from mypy_boto3_lambda import LambdaClient
 
 
 class TokenFunction:
