@@ -27,44 +27,45 @@ help: ## list the commands
 .PHONY: setup
 setup: $(READY) ## create the virtual environment with all pinned packages
 
-$(READY): $(REQUIREMENTS)
+$(READY): $(REQUIREMENTS) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is required: make PYTHON=python3.12")'
 	@echo "creating .venv (once, about a minute)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements-dev.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
 .PHONY: run
 run: $(READY) ## start the local stack and play one conversation; Ctrl-C stops it (ONCE=1: stop after the conversation)
-	@exec $(BIN)/python -m local.walk $(if $(ONCE),--once)
+	@exec $(BIN)/python -m wechat_kf_local.walk $(if $(ONCE),--once)
 
 .PHONY: up
 up: $(READY) ## start the local stack in the background; .local/stack.json has its addresses and credentials
-	@exec $(BIN)/python -m local.stack up
+	@exec $(BIN)/python -m wechat_kf_local.stack up
 
 .PHONY: down
 down: $(READY) ## stop the local stack
-	@exec $(BIN)/python -m local.stack down
+	@exec $(BIN)/python -m wechat_kf_local.stack down
 
 .PHONY: status
 status: $(READY) ## show what runs, and its URLs
-	@exec $(BIN)/python -m local.stack status
+	@exec $(BIN)/python -m wechat_kf_local.stack status
 
 .PHONY: logs
 logs: $(READY) ## show the last lines of every log
-	@exec $(BIN)/python -m local.stack logs
+	@exec $(BIN)/python -m wechat_kf_local.stack logs
 
 .PHONY: simulator
 simulator: $(READY) ## run only the WeChat simulator, in the foreground
-	@exec $(BIN)/python -m local.simulator --port 0
+	@exec $(BIN)/python -m wechat_kf_local.simulator --port 0
 
 .PHONY: import
 import: $(READY) ## register merchants from FILE=merchants.csv, by default on the local stack (ARGS: see --help)
-	@$(BIN)/python -m tools.ops.import_merchants $(FILE) $(ARGS)
+	@$(BIN)/python -m wechat_kf_cli.ops.import_merchants $(FILE) $(ARGS)
 
 .PHONY: replay
 replay: $(READY) ## count, replay or discard dead letters (ARGS="deliveries --dry-run"; see --help)
-	@exec $(BIN)/python -m tools.ops.replay $(ARGS)
+	@exec $(BIN)/python -m wechat_kf_cli.ops.replay $(ARGS)
 
 # Unit tests run in parallel; the others run one after another because they start servers and workers.
 UNIT_TESTS = $(BIN)/python -m pytest --numprocesses auto --dist loadfile tests/unit tests/template
@@ -116,7 +117,7 @@ lint: $(READY) ## run ruff, mypy, cfn-lint for global and China regions, and sam
 lint-python: $(READY)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/mypy layers/shared/wechat_kf functions tools local benchmarks tests
+	@$(BIN)/mypy layers/shared/wechat_kf local/wechat_kf_local tools/generators tools/wechat_kf_cli functions benchmarks tests
 
 .PHONY: lint-template
 lint-template: $(READY)
@@ -130,8 +131,8 @@ format: $(READY) ## format the code and apply ruff's fixes
 
 .PHONY: docs
 docs: $(READY) ## generate documents: HTTP API, OpenAPI, configuration
-	@$(BIN)/python -m tools.docs.openapi
-	@$(BIN)/python -m tools.docs.configuration_page
+	@$(BIN)/python -m generators.openapi
+	@$(BIN)/python -m generators.configuration_page
 
 SCAN := .venv-scan/bin
 SCAN_READY := .venv-scan/ready
@@ -139,7 +140,7 @@ SCAN_READY := .venv-scan/ready
 .PHONY: fuzz
 fuzz: $(READY) ## run property tests with new examples, then coverage-guided fuzzing of the push path (minutes); writes tests/fuzz/RESULTS.md
 	@$(BIN)/python -m pytest -q --hypothesis-profile=explore -m hypothesis tests/unit
-	@PYTHONPATH=layers/shared:. $(BIN)/python -m tests.fuzz
+	@$(BIN)/python -m tests.fuzz
 
 $(SCAN_READY): requirements-scan.txt
 	@echo "creating .venv-scan (once, about a minute)"
@@ -149,7 +150,7 @@ $(SCAN_READY): requirements-scan.txt
 
 .PHONY: scan
 scan: $(READY) $(SCAN_READY) ## run checkov on the template; disabled checks and reasons: .checkov.yaml
-	@mkdir -p .local && $(BIN)/python -m tools.docs.template_file > .local/template.json
+	@mkdir -p .local && $(BIN)/python -m generators.template_file > .local/template.json
 	@$(SCAN)/checkov --config-file .checkov.yaml
 
 .PHONY: audit
@@ -165,15 +166,15 @@ bench: $(READY) ## run all benchmarks (minutes); writes benchmarks/RESULTS.md
 
 .PHONY: chaos
 chaos: $(READY) ## run the chaos test on the deployed stack (about 20 minutes); writes tests/chaos/RESULTS.md (ARGS: --seed, --pushes, --sends)
-	@PYTHONPATH=layers/shared $(BIN)/python -m tests.chaos --report tests/chaos/RESULTS.md $(ARGS)
+	@$(BIN)/python -m tests.chaos --report tests/chaos/RESULTS.md $(ARGS)
 
 .PHONY: chaos-in-process
 chaos-in-process: $(READY) ## run the chaos test in process with 100 000 pushes (1 to 2 minutes); writes tests/chaos/RESULTS.md
-	@PYTHONPATH=layers/shared $(BIN)/python -m tests.chaos --in-process --report tests/chaos/RESULTS.md $(ARGS)
+	@$(BIN)/python -m tests.chaos --in-process --report tests/chaos/RESULTS.md $(ARGS)
 
 .PHONY: doctor
 doctor: $(READY) ## check a stack, local or deployed (ARGS="--stack-name NAME --region R")
-	@$(BIN)/python -m tools.ops.doctor $(ARGS)
+	@$(BIN)/python -m wechat_kf_cli.ops.doctor $(ARGS)
 
 # One cache per architecture: SAM's cache key covers the layer's files, not the architecture.
 # The built template accepts only the layer's Architecture, so that CloudFormation refuses the other one
@@ -185,7 +186,7 @@ build: $(READY) ## build what `sam deploy` needs (ARCHITECTURE=arm64|x86_64)
 	@MAKEFLAGS= PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON="$(CURDIR)/$(BIN)/python" LAYER_ARCHITECTURE=$(ARCHITECTURE) \
 		AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} SAM_CLI_TELEMETRY=0 \
 		$(BIN)/sam build --cached --cache-dir $(BUILD_CACHE) --build-dir $(BUILT)
-	@$(BIN)/python -m tools.pin_architecture $(BUILT)/template.yaml $(ARCHITECTURE)
+	@$(BIN)/python -m generators.pin_architecture $(BUILT)/template.yaml $(ARCHITECTURE)
 	@find -L $(BUILT)/SharedLayer -name '*.pyc' | grep -q . \
 		|| echo "WARNING: python3.13 was not found, so the layer has no byte code and every cold start" \
 		"compiles it. To fix this, put python3.13 on PATH, rm -r .aws-sam, and build again."
@@ -196,11 +197,11 @@ build-twice: $(READY) ## check that two builds of the same files are the same, b
 
 .PHONY: lock
 lock: $(SCAN_READY) ## write the layer's locked requirements, with hashes, from its requirements.txt
-	@$(SCAN)/python -m tools.lock_layer
+	@$(SCAN)/python -m generators.lock_layer
 
 .PHONY: clean
 clean: ## stop the stacks and delete everything they created
-	@test ! -e $(READY) || $(BIN)/python -m local.stack down
-	@test ! -e $(READY) || LOCAL_DIR=$(TEST_DIR) $(BIN)/python -m local.stack down
+	@test ! -e $(READY) || $(BIN)/python -m wechat_kf_local.stack down
+	@test ! -e $(READY) || LOCAL_DIR=$(TEST_DIR) $(BIN)/python -m wechat_kf_local.stack down
 	rm -rf .venv .venv-3.* .venv-scan .venv-moto .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

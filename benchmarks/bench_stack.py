@@ -18,10 +18,10 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from local import stack as local_stack
-from local.deploy import BUCKET_NAME
-from tools.stack.clients import aws_client
-from tools.stack.state import StackInfo, StateDirectory
+from wechat_kf_cli.stack.clients import aws_client
+from wechat_kf_cli.stack.state import StackInfo, StateDirectory
+from wechat_kf_local import stack as local_stack
+from wechat_kf_local.deploy import BUCKET_NAME
 
 DIRECTORY = ".local/bench"
 EMPTY_PIPELINE = Path(__file__).parent / "empty_pipeline"

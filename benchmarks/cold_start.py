@@ -19,7 +19,7 @@ from benchmarks.measure import COMPARISON, Section, row_of_turns
 from benchmarks.template_environment import function_environment, function_names
 from tests.rehearsal import runtimes
 from tests.rehearsal.pythons import find_python
-from tools.stack.state import ROOT, StateDirectory
+from wechat_kf_cli.stack.state import ROOT, StateDirectory
 
 FLOOR = "import boto3; boto3.client('sqs')"
 ROUNDS = 9

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from benchmarks.measure import Section
-from tools.docs.template_file import read_template
+from generators.template_file import read_template
 
 MILLION = 1_000_000
 HOURS_A_MONTH = 730

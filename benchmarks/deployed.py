@@ -16,8 +16,14 @@ from benchmarks.bench_stack import bench_stack, calls_between, deploy_empty_pipe
 from benchmarks.lanes import Lanes
 from benchmarks.measure import Section, percentile
 from benchmarks.samples import Account, BodyFormat, sealed_push
-from tools.stack.clients import ApiClient, ReceiverClient, SimulatorClient, aws_client, wait_until
-from tools.stack.state import StackInfo
+from wechat_kf_cli.stack.clients import (
+    ApiClient,
+    ReceiverClient,
+    SimulatorClient,
+    aws_client,
+    wait_until,
+)
+from wechat_kf_cli.stack.state import StackInfo
 
 COUNTED = 20
 LATENCIES = 40

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from benchmarks.measure import Section, percentile
-from tools.stack.clients import ApiClient, SimulatorClient, aws_client, wait_until
-from tools.stack.state import StackInfo
+from wechat_kf_cli.stack.clients import ApiClient, SimulatorClient, aws_client, wait_until
+from wechat_kf_cli.stack.state import StackInfo
 
 REPLIES = 100
 RECIPIENTS = 1_000

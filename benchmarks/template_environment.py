@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.samples import APP_ID
-from tools.docs.template_file import read_template
+from generators.template_file import read_template
 
 
 def function_names() -> list[str]:

@@ -15,7 +15,7 @@ import time
 
 from benchmarks.invocations import Context
 from benchmarks.template_environment import function_environment
-from tools.stack.state import ROOT
+from wechat_kf_cli.stack.state import ROOT
 
 
 def main(name: str, origin: str, wechat: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from functools import cache
 
-from tools.stack.state import ROOT
+from wechat_kf_cli.stack.state import ROOT
 
 
 @cache

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from local import stack as local_stack
 from tests.browser.demo_page import DemoPage
-from tools.stack.clients import SimulatorClient
-from tools.stack.state import StackInfo, StateDirectory
+from wechat_kf_cli.stack.clients import SimulatorClient
+from wechat_kf_cli.stack.state import StackInfo, StateDirectory
+from wechat_kf_local import stack as local_stack
 
 Visit = Callable[..., DemoPage]
 

@@ -6,7 +6,7 @@ from typing import Any
 import requests
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tools.stack.state import StackInfo
+from wechat_kf_cli.stack.state import StackInfo
 
 PATIENCE_MS = 45_000
 """A cold function on a busy machine takes seconds."""

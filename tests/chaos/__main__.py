@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from local import stack
 from tests.chaos import in_process, storm
 from tests.chaos.reckoning import Report
-from tools.stack.state import ROOT, StateDirectory
+from wechat_kf_cli.stack.state import ROOT, StateDirectory
+from wechat_kf_local import stack
 
 STACK = ".local/chaos"
 

@@ -8,7 +8,6 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from local.simulator.world import World
 from tests.chaos.hooks import Hooks
 from tests.chaos.sqs import FifoQueue, SqsClient
 from tests.chaos.timeline import Timeline
@@ -57,6 +56,7 @@ from wechat_kf.domain.subscriptions.subscription_memory import (
 from wechat_kf.errors import RetryLater, UnavailableError
 from wechat_kf.wechat.client import WeChatClient
 from wechat_kf.wechat.push import PushMode
+from wechat_kf_local.simulator.world import World
 
 T = TypeVar("T")
 Handle = Callable[[Record], None]

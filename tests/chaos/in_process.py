@@ -14,9 +14,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
-from local.simulator.rules.clock import Clock
-from local.simulator.settings import Settings
-from local.simulator.world import World
 from tests.chaos.bundle import Bundle
 from tests.chaos.hooks import CHARACTERS, Hooks
 from tests.chaos.progress import Tell, silently, telling
@@ -41,6 +38,9 @@ from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.message import Guarantee, OutboundMessage
 from wechat_kf.domain.subscriptions.subscription import Subscription, Target, TargetType
 from wechat_kf.errors import UnavailableError
+from wechat_kf_local.simulator.rules.clock import Clock
+from wechat_kf_local.simulator.settings import Settings
+from wechat_kf_local.simulator.world import World
 
 GIVEN_UP = ("dead", "gone")
 """Characters whose events may still wait at the end."""

@@ -19,8 +19,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.chaos.workers import workers
-from tools.stack.clients import SimulatorClient, aws_client
-from tools.stack.state import StackInfo, StateDirectory
+from wechat_kf_cli.stack.clients import SimulatorClient, aws_client
+from wechat_kf_cli.stack.state import StackInfo, StateDirectory
 
 POLICY = "chaos"
 STATELESS = ("Push", "Messages", "Token")

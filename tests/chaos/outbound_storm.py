@@ -19,8 +19,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.chaos.workers import workers
-from tools.stack.clients import ApiClient, ReceiverClient, SimulatorClient, aws_client, wait_until
-from tools.stack.state import StackInfo
+from wechat_kf_cli.stack.clients import (
+    ApiClient,
+    ReceiverClient,
+    SimulatorClient,
+    aws_client,
+    wait_until,
+)
+from wechat_kf_cli.stack.state import StackInfo
 
 SEND_PATHS = "/cgi-bin/message/custom/business/send"
 TOKEN_PATH = "/cgi-bin/stable_token"

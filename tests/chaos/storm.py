@@ -32,7 +32,7 @@ from tests.chaos.reckoning import (
 )
 from tests.chaos.subscribers import CHARACTERS, Subscribers
 from tests.chaos.wechat_side import event_id_of
-from tools.stack.clients import (
+from wechat_kf_cli.stack.clients import (
     ApiClient,
     NothingFoundError,
     PushRefusedError,
@@ -40,7 +40,7 @@ from tools.stack.clients import (
     aws_client,
     wait_until,
 )
-from tools.stack.state import StackInfo, StateDirectory
+from wechat_kf_cli.stack.state import StackInfo, StateDirectory
 
 CALLERS = 3
 """Buyers who say something at the same time: each is a process of the emulator's, on few cores."""

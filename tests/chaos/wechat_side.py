@@ -10,11 +10,6 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from local.simulator.api.calls import Call as SimulatorCall
-from local.simulator.api.endpoints import Api
-from local.simulator.pushes import Fields, PushMaker, PushRequest
-from local.simulator.rules.conversations import Shown
-from local.simulator.world import World
 from tests.chaos.timeline import Timeline
 from tests.chaos.weather import Crash, Weather
 from wechat_kf.adapters.wechat.push_receiver import SUCCESS, PushReceiver
@@ -24,6 +19,11 @@ from wechat_kf.wechat.encoding import encode_json
 from wechat_kf.wechat.errors import TransportError
 from wechat_kf.wechat.push import PushRefusedError
 from wechat_kf.wechat.transport import Call, HttpReply, Transport
+from wechat_kf_local.simulator.api.calls import Call as SimulatorCall
+from wechat_kf_local.simulator.api.endpoints import Api
+from wechat_kf_local.simulator.pushes import Fields, PushMaker, PushRequest
+from wechat_kf_local.simulator.rules.conversations import Shown
+from wechat_kf_local.simulator.world import World
 
 SEND_PATHS = "/cgi-bin/message/custom/"
 PUSH_TRIES = 3

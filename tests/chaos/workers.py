@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tools.stack.state import StackInfo
+from wechat_kf_cli.stack.state import StackInfo
 
 
 def workers(stack: StackInfo, function: str) -> list[int]:

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from local import emulator as local_emulator
-from local.emulator import Emulator
 from tests.contracts.aws_resources import Resources
 from tests.contracts.endpoints import endpoints_of, faults_named
 from tests.contracts.known_faults import FAULTS
 from tests.fakes import FakeClock
-from tools.stack.state import StateDirectory
 from wechat_kf.wechat.transport import Timeouts
+from wechat_kf_cli.stack.state import StateDirectory
+from wechat_kf_local import emulator as local_emulator
+from wechat_kf_local.emulator import Emulator
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

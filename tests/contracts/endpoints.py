@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import boto3
 
-from local.emulator import REGION, Emulator
-from local.processes import Service
-from tools.stack.state import StateDirectory
+from wechat_kf_cli.stack.state import StateDirectory
+from wechat_kf_local.emulator import REGION, Emulator
+from wechat_kf_local.processes import Service
 
 PREFIX = "CONTRACTS_ENDPOINT_URL"
 

@@ -15,7 +15,7 @@ APP_SECRET = "5ec2e75ec2e75ec2e75ec2e75ec2e700"
 @contextmanager
 def running_simulator(*options: str) -> Iterator[str]:
     """Its URL, for as long as the context lasts; `options` are further command-line flags."""
-    command = [sys.executable, "-m", "local.simulator", "--port", "0"]
+    command = [sys.executable, "-m", "wechat_kf_local.simulator", "--port", "0"]
     account = ["--app-id", APP_ID, "--app-secret", APP_SECRET]
     with subprocess.Popen(
         [*command, *account, *options], stdout=subprocess.PIPE, text=True

@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 import requests
 
-from local.simulator.pictures import plain_png
-from local.simulator.rules.refusals import TEXTS
 from tests.contracts.simulator_process import APP_ID, APP_SECRET, running_simulator
 from wechat_kf.wechat import operations, replies
 from wechat_kf.wechat.client import ClientOptions, TypingCommand, TypingResult, WeChatClient
@@ -32,6 +30,8 @@ from wechat_kf.wechat.messages import Image, Link, Menu, MenuItem, MiniProgramPa
 from wechat_kf.wechat.operations import Operation
 from wechat_kf.wechat.tokens import stable_token
 from wechat_kf.wechat.transport import Call, Timeouts, Transport, Upload
+from wechat_kf_local.simulator.pictures import plain_png
+from wechat_kf_local.simulator.rules.refusals import TEXTS
 
 BUYER = "oBuyer-of-the-contract-tests"
 SEND = "/cgi-bin/message/custom/business/send"

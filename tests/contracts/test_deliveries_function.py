@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from local.emulator import Emulator
 from tests.contracts.aws_resources import Resources
 from tests.unit.adapters.webhooks.loopback import OK, Server, answer, serving
 from wechat_kf.adapters.aws.backlog_table import BacklogTable
@@ -33,6 +32,7 @@ from wechat_kf.domain.subscriptions.subscription import (
     Target,
     TargetType,
 )
+from wechat_kf_local.emulator import Emulator
 
 MODULE = "functions.deliveries.deliveries_handler"
 SECRET = create_secret()

@@ -17,7 +17,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local.emulator import REGION, Emulator
 from tests.contracts.aws_resources import Resources
 from tests.fakes import (
     FakeClock,
@@ -50,6 +49,7 @@ from wechat_kf.domain.subscriptions.subscription import (
     TargetType,
 )
 from wechat_kf.errors import ConflictError, NotFoundError
+from wechat_kf_local.emulator import REGION, Emulator
 
 SHOP = Merchant("42", "shop_42", "四十二号店", external_id="m-42", created_at=1, updated_at=1)
 HOOK = Subscription(

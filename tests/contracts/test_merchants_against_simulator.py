@@ -14,11 +14,9 @@ from typing import Any, cast
 import pytest
 import requests
 
-from local.simulator.pictures import plain_png
 from tests.contracts.simulator_process import APP_ID, APP_SECRET, running_simulator
 from tests.fakes import FakeClock, InMemoryMerchants
 from tests.merchants_app import MerchantsApp
-from tools.ops import import_merchants
 from wechat_kf.adapters.wechat.directory import WeChatDirectory
 from wechat_kf.domain.merchants.changes import MerchantAdmin, MerchantChange
 from wechat_kf.domain.merchants.merchant import (
@@ -34,6 +32,8 @@ from wechat_kf.wechat.client import WeChatClient
 from wechat_kf.wechat.errors import WeChatApiError
 from wechat_kf.wechat.tokens import stable_token
 from wechat_kf.wechat.transport import Timeouts, Transport
+from wechat_kf_cli.ops import import_merchants
+from wechat_kf_local.simulator.pictures import plain_png
 
 REGISTER = "/cgi-bin/business/register"
 SHOP = Registration("shop_0042", "苹果旗舰店", icon=plain_png(), external_id="m-1001")

@@ -13,13 +13,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.contracts.aws_resources import Resources
-from tools.ops.dead_letters import KINDS, RECEIVED_TOO_OFTEN, Filter
-from tools.ops.replay import Replay, Tally, main, summary
 from wechat_kf.adapters.aws.broadcast_queue import BroadcastDeadLetters
 from wechat_kf.adapters.aws.queues import delivery_from_body, delivery_to_body, event_to_body
 from wechat_kf.domain.clock import HOUR, MINUTE, now_ms
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.subscriptions.delivery import Delivery
+from wechat_kf_cli.ops.dead_letters import KINDS, RECEIVED_TOO_OFTEN, Filter
+from wechat_kf_cli.ops.replay import Replay, Tally, main, summary
 
 SECRET_TEXT = "我的电话是一三八"
 ALL = Filter()
@@ -319,8 +319,8 @@ def test_the_command_asks_before_it_discards(
     house.dies(delivery("e1"), reason="disabled")
     house.dies(delivery("e2", "ben"))
     replay = at_once("deliveries", house.sqs, house.dead_url, house.queue_url)
-    monkeypatch.setattr("tools.ops.replay.find_target", lambda options: None)
-    monkeypatch.setattr("tools.ops.replay.replays", lambda *_: [replay])
+    monkeypatch.setattr("wechat_kf_cli.ops.replay.find_target", lambda options: None)
+    monkeypatch.setattr("wechat_kf_cli.ops.replay.replays", lambda *_: [replay])
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
 
     exit_code = main(["deliveries", "--discard", "--reason", "disabled", *options])
@@ -383,8 +383,8 @@ def test_the_command_lists_and_replays_and_shows_no_text(
 ) -> None:
     house.dies(delivery("e1"), delivery("e2", type=EventType.SESSION_ENTERED))
     replay = at_once("deliveries", house.sqs, house.dead_url, house.queue_url)
-    monkeypatch.setattr("tools.ops.replay.find_target", lambda options: None)
-    monkeypatch.setattr("tools.ops.replay.replays", lambda *_: [replay])
+    monkeypatch.setattr("wechat_kf_cli.ops.replay.find_target", lambda options: None)
+    monkeypatch.setattr("wechat_kf_cli.ops.replay.replays", lambda *_: [replay])
 
     assert main([]) == 0
     assert main(["deliveries", "--dry-run"]) == 0

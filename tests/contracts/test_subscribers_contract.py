@@ -11,11 +11,11 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 
-from local.emulator import Emulator
 from wechat_kf.adapters.aws.subscribers import EventBusSubscriber, SqsSubscriber
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.subscriptions.delivery import Deferred, Delivered
 from wechat_kf.domain.subscriptions.subscription import Subscription, Target, TargetType
+from wechat_kf_local.emulator import Emulator
 
 EVENT = Event(
     id="a" * 64,

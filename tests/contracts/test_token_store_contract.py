@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from local.emulator import REGION, Emulator
 from tests.contracts import token_race
 from tests.contracts.aws_resources import Resources
 from tests.fakes import FakeClock, InMemoryTokens
 from wechat_kf.adapters.aws.tokens_table import TokensTable
 from wechat_kf.domain.access_token import AccessToken, ForcedRefreshes, TokenKeeper, TokenStore
 from wechat_kf.domain.clock import HOUR, SECOND
+from wechat_kf_local.emulator import REGION, Emulator
 
 NOW = FakeClock().now
 NONE = ForcedRefreshes()

@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tools.docs.template_file import read_template
+from generators.template_file import read_template
 
 Item = Mapping[str, Any]
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from local import deploy
-from local import stack as local_stack
-from local.emulator import Emulator
-from local.processes import Service
-from tools.stack.state import ROOT, StackInfo, StateDirectory
+from wechat_kf_cli.stack.state import ROOT, StackInfo, StateDirectory
+from wechat_kf_local import deploy
+from wechat_kf_local import stack as local_stack
+from wechat_kf_local.emulator import Emulator
+from wechat_kf_local.processes import Service
 
 DIRECTORY = ".local/deployments"
 PREVIOUS = "UPDATE_FROM"

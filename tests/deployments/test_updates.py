@@ -11,13 +11,19 @@ from typing import Any
 
 import pytest
 
-from local.batch_permissions import grant_batches
-from local.simulator.pictures import plain_png
 from tests.deployments.conftest import Deployment
 from tests.template.test_unchangeable import UNCHANGEABLE
-from tools.stack.clients import ApiClient, ReceiverClient, SimulatorClient, aws_client, wait_until
-from tools.stack.stack_error import StackError
-from tools.stack.state import StackInfo
+from wechat_kf_cli.stack.clients import (
+    ApiClient,
+    ReceiverClient,
+    SimulatorClient,
+    aws_client,
+    wait_until,
+)
+from wechat_kf_cli.stack.stack_error import StackError
+from wechat_kf_cli.stack.state import StackInfo
+from wechat_kf_local.batch_permissions import grant_batches
+from wechat_kf_local.simulator.pictures import plain_png
 
 SECONDS = 60
 FAILING = """

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from local import stack as local_stack
-from tools.stack.clients import ApiClient, ReceiverClient, SimulatorClient
-from tools.stack.state import StackInfo, StateDirectory
+from wechat_kf_cli.stack.clients import ApiClient, ReceiverClient, SimulatorClient
+from wechat_kf_cli.stack.state import StackInfo, StateDirectory
+from wechat_kf_local import stack as local_stack
 
 TEST_DIRECTORY = os.environ.get("E2E_DIR", ".local/test")
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tools.stack.clients import aws_client
-from tools.stack.state import StackInfo
+from wechat_kf_cli.stack.clients import aws_client
+from wechat_kf_cli.stack.state import StackInfo
 
 
 @contextmanager

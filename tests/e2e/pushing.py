@@ -5,7 +5,7 @@ from __future__ import annotations
 import requests
 
 from tests.pushes import Request
-from tools.stack.state import StackInfo
+from wechat_kf_cli.stack.state import StackInfo
 
 TRIES = 3
 

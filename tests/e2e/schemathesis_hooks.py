@@ -13,7 +13,7 @@ from botocore.credentials import Credentials
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
-from tools.stack.state import StateDirectory
+from wechat_kf_cli.stack.state import StateDirectory
 
 STACK = StateDirectory.from_environment().read()
 SIGNER = SigV4Auth(

@@ -8,7 +8,7 @@ import pytest
 
 from tests.chaos.storm import Plan, Storm
 from tests.e2e.conftest import TEST_DIRECTORY
-from tools.stack.state import ROOT, StackInfo, StateDirectory
+from wechat_kf_cli.stack.state import ROOT, StackInfo, StateDirectory
 
 
 @pytest.mark.timeout(600)

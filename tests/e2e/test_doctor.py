@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import TEST_DIRECTORY
-from tools.ops import doctor
-from tools.stack.clients import SimulatorClient, aws_client, wait_until
-from tools.stack.state import StackInfo
+from wechat_kf_cli.ops import doctor
+from wechat_kf_cli.stack.clients import SimulatorClient, aws_client, wait_until
+from wechat_kf_cli.stack.state import StackInfo
 
 DEAD_LETTERS = ("Inbound", "Deliveries", "Outbound", "Broadcasts")
 PATIENCE_SECONDS = 30

@@ -18,12 +18,18 @@ import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from standardwebhooks import Webhook
 
-from local.simulator.pictures import plain_png
 from tests.e2e.pushing import push
 from tests.pushes import BROKEN_PUSHES, Console, Request
-from tools.stack.clients import ApiClient, ReceiverClient, SimulatorClient, aws_client, wait_until
-from tools.stack.state import StackInfo
 from wechat_kf.domain.subscriptions.management import create_secret
+from wechat_kf_cli.stack.clients import (
+    ApiClient,
+    ReceiverClient,
+    SimulatorClient,
+    aws_client,
+    wait_until,
+)
+from wechat_kf_cli.stack.state import StackInfo
+from wechat_kf_local.simulator.pictures import plain_png
 
 pytestmark = pytest.mark.usefixtures("patient_wechat")
 

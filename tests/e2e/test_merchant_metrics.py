@@ -9,10 +9,16 @@ from typing import Any
 
 import pytest
 
-from local import function_logs
 from tests.e2e.deployed_functions import with_settings
-from tools.stack.clients import ApiClient, ReceiverClient, SimulatorClient, aws_client, wait_until
-from tools.stack.state import StackInfo
+from wechat_kf_cli.stack.clients import (
+    ApiClient,
+    ReceiverClient,
+    SimulatorClient,
+    aws_client,
+    wait_until,
+)
+from wechat_kf_cli.stack.state import StackInfo
+from wechat_kf_local import function_logs
 
 pytestmark = pytest.mark.usefixtures("patient_wechat")
 

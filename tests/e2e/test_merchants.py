@@ -20,16 +20,16 @@ import requests
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from local.emulator import ACCOUNT_ID
-from local.simulator.pictures import plain_png
-from tools.ops import import_merchants
-from tools.stack.clients import (
+from wechat_kf_cli.ops import import_merchants
+from wechat_kf_cli.stack.clients import (
     ApiClient,
     ReceiverClient,
     aws_client,
     wait_until,
 )
-from tools.stack.state import ROOT, StackInfo
+from wechat_kf_cli.stack.state import ROOT, StackInfo
+from wechat_kf_local.emulator import ACCOUNT_ID
+from wechat_kf_local.simulator.pictures import plain_png
 
 ICON = base64.b64encode(plain_png()).decode()
 

@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 import requests
 
-from local.simulator.pictures import plain_png
 from tests.e2e.conftest import TEST_DIRECTORY
 from tests.e2e.deployed_functions import with_settings
 from tests.e2e.pushing import push
 from tests.log_search import LogSearch
 from tests.pushes import MESSAGES, Console
-from tools.stack.clients import (
+from wechat_kf_cli.stack.clients import (
     ApiClient,
     PushRefusedError,
     ReceiverClient,
@@ -27,7 +26,8 @@ from tools.stack.clients import (
     aws_client,
     wait_until,
 )
-from tools.stack.state import ROOT, StackInfo, StateDirectory
+from wechat_kf_cli.stack.state import ROOT, StackInfo, StateDirectory
+from wechat_kf_local.simulator.pictures import plain_png
 
 pytestmark = pytest.mark.usefixtures("patient_wechat")
 

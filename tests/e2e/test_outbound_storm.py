@@ -10,7 +10,7 @@ import os
 import pytest
 
 from tests.chaos.outbound_storm import Plan, Storm
-from tools.stack.state import StackInfo
+from wechat_kf_cli.stack.state import StackInfo
 
 LONG = "STORM" in os.environ
 

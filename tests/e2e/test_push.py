@@ -18,20 +18,20 @@ from typing import Any
 import pytest
 import requests
 
-from local.simulator.pictures import plain_png
 from tests.e2e.deployed_functions import with_settings
 from tests.e2e.pushing import push
 from tests.pushes import BROKEN_PUSHES, MESSAGES, Console, Request
-from tools.stack.clients import (
+from wechat_kf.domain.merchants.contact_button import session_from
+from wechat_kf.wechat.push import Refusal
+from wechat_kf_cli.stack.clients import (
     ApiClient,
     PushRefusedError,
     ReceiverClient,
     SimulatorClient,
     wait_until,
 )
-from tools.stack.state import StackInfo
-from wechat_kf.domain.merchants.contact_button import session_from
-from wechat_kf.wechat.push import Refusal
+from wechat_kf_cli.stack.state import StackInfo
+from wechat_kf_local.simulator.pictures import plain_png
 
 pytestmark = pytest.mark.usefixtures("patient_wechat")
 

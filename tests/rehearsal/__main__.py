@@ -19,13 +19,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from local import stack as local_stack
-from local.deploy import HOST_ARCHITECTURE
 from tests.rehearsal import runtimes
 from tests.rehearsal.artefact import make_build
 from tests.rehearsal.fleet import Fleet
 from tests.rehearsal.place import Place
-from tools.stack.state import ROOT, StateDirectory
+from wechat_kf_cli.stack.state import ROOT, StateDirectory
+from wechat_kf_local import stack as local_stack
+from wechat_kf_local.deploy import HOST_ARCHITECTURE
 
 STACK = ".local/rehearsal"
 SUITE = ["tests/e2e", "--deselect", "tests/e2e/test_chaos.py"]

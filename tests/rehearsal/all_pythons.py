@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from local.emulator import plain_environment
 from tests.rehearsal.pythons import find_python
-from tools.stack.state import ROOT
+from wechat_kf_cli.stack.state import ROOT
+from wechat_kf_local.emulator import plain_environment
 
 REQUIREMENTS = [ROOT / "requirements-dev.txt", ROOT / "layers/shared/requirements.txt"]
 TESTS = ["--numprocesses", "auto", "--dist", "loadfile", "tests/unit", "tests/template"]

@@ -6,9 +6,9 @@ import os
 import subprocess
 from pathlib import Path
 
-from local.emulator import plain_environment
-from tools.stack.stack_error import StackError
-from tools.stack.state import ROOT
+from wechat_kf_cli.stack.stack_error import StackError
+from wechat_kf_cli.stack.state import ROOT
+from wechat_kf_local.emulator import plain_environment
 
 
 def make_build(architecture: str, folder: Path, log: Path, cache: Path | None = None) -> Path:

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from local.deploy import HOST_ARCHITECTURE
 from tests.rehearsal.artefact import make_build
+from wechat_kf_local.deploy import HOST_ARCHITECTURE
 
 ALLOWED: dict[str, str] = {}
 """Files that may differ, by their path in the build, each with the reason."""

@@ -27,8 +27,8 @@ import requests
 from tests.rehearsal.execution_environment import Code, ExecutionEnvironment, FunctionSettings
 from tests.rehearsal.place import Place
 from tests.rehearsal.runtime_api import Invocation, Outcome, Result
-from tools.stack.clients import aws_client
-from tools.stack.state import StackInfo
+from wechat_kf_cli.stack.clients import aws_client
+from wechat_kf_cli.stack.state import StackInfo
 
 PROXY_VARIABLE = "MINISTACK_LAMBDA_PROXY_URL"
 STARTS_AT_ONCE = 2

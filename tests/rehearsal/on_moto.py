@@ -21,11 +21,11 @@ from typing import Any
 
 import requests
 
-from local.emulator import REGION, find_free_port, plain_environment
-from local.processes import Service
 from tests.contracts.endpoints import PREFIX, NamedEndpoints, endpoints_of
 from tests.rehearsal.template import transform
-from tools.stack.state import ROOT, StateDirectory
+from wechat_kf_cli.stack.state import ROOT, StateDirectory
+from wechat_kf_local.emulator import REGION, find_free_port, plain_environment
+from wechat_kf_local.processes import Service
 
 STACK_NAME = "wechat-kf"
 BUCKET = "artifacts"

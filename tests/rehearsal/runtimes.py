@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tools.stack.stack_error import StackError
+from wechat_kf_cli.stack.stack_error import StackError
 
 NAMES = ("current", "oldest", "newest")
 

@@ -8,7 +8,7 @@ import boto3
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
-from tools.docs.template_file import read_template
+from generators.template_file import read_template
 
 
 def transform(parameters: dict[str, str], region: str, code_uri: str) -> dict[str, Any]:

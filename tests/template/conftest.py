@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tools.docs.template_file import TEMPLATE_FILE, read_template
+from generators.template_file import TEMPLATE_FILE, read_template
 
 
 class Template:

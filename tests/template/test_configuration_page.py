@@ -1,6 +1,6 @@
 """The page about configuration says what the template says."""
 
-from tools.docs import configuration_page
+from generators import configuration_page
 
 
 def test_the_page_is_not_stale() -> None:

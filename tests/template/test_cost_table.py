@@ -2,7 +2,7 @@
 
 from benchmarks import cost
 from tests.template.conftest import Template
-from tools.stack.state import ROOT
+from wechat_kf_cli.stack.state import ROOT
 
 
 def test_what_is_paid_for_each_month_is_counted_from_the_template(template: Template) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tools.lock_layer import LAYER, LOCKED
+from generators.lock_layer import LAYER, LOCKED
 
 
 def pins(text: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.template.conftest import Template
-from tools.stack.state import ROOT
+from wechat_kf_cli.stack.state import ROOT
 
 
 def as_list(value: Any) -> list[Any]:

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from benchmarks.template_environment import function_names
+from generators.template_file import read_template
 from tests.merchants_app import MerchantsApp
 from tests.messages_app import NO_CONTEXT, MessagesApp
-from tools.docs.template_file import read_template
-from tools.stack.state import ROOT
 from wechat_kf.adapters.aws.broadcast_queue import Expansion, Submission, broadcast_order
 from wechat_kf.adapters.aws.queue_batch import Record
 from wechat_kf.adapters.aws.queues import (
@@ -26,6 +25,7 @@ from wechat_kf.api.broadcast_models import SendMessagesEvent
 from wechat_kf.api.subscription_models import CreateSubscriptionRequest
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.wechat.push import Push, PushKeys, PushMode, PushOpener, PushRefusedError, Refusal
+from wechat_kf_cli.stack.state import ROOT
 
 EVENTS = ROOT / "events"
 FILES = sorted(EVENTS.glob("*.json"))

@@ -75,4 +75,4 @@ def test_no_handler_talks_to_a_table_or_to_wechat_itself() -> None:
 def test_no_tool_imports_the_local_stack() -> None:
     tools = LAYER.parents[2] / "tools"
     for path in tools.rglob("*.py"):
-        assert "local" not in {module.split(".")[0] for module in imported(path)}, path
+        assert "wechat_kf_local" not in {module.split(".")[0] for module in imported(path)}, path

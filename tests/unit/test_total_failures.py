@@ -20,9 +20,9 @@ import pytest
 from benchmarks.answers import WECHAT_SAYS_YES, Answers
 from benchmarks.invocations import event_for
 from benchmarks.template_environment import function_environment
+from generators.template_file import read_template
 from tests.alarm_evaluation import Metrics, fires
-from tools.docs.template_file import read_template
-from tools.stack.state import ROOT
+from wechat_kf_cli.stack.state import ROOT
 
 MINUTES = 10
 

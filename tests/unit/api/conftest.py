@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tools.docs import openapi
-from tools.docs.api_page import operations
+from generators import openapi
+from generators.api_page import operations
 from wechat_kf.api.app import JsonResolver
 from wechat_kf.api.error_codes import wechat_codes
 from wechat_kf.api.problems import ON_ANY_ROUTE

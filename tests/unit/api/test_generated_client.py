@@ -22,7 +22,7 @@ import pytest
 from tests.merchants_app import MerchantsApp
 from tests.messages_app import MessagesApp
 from tests.unit.api.http_events import http_event
-from tools.stack.state import ROOT
+from wechat_kf_cli.stack.state import ROOT
 
 GIF = base64.b64decode("R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs=")
 THROTTLED = "/merchants/7"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from tools.docs import openapi
-from tools.docs.api_page import ERRORS, operations
-from tools.docs.template_file import read_template
+from generators import openapi
+from generators.api_page import ERRORS, operations
+from generators.template_file import read_template
 from wechat_kf.adapters.aws.broadcasts_table import LEAST_DAYS
 from wechat_kf.adapters.aws.messages_table import RECORD_DAYS
 from wechat_kf.api.responses import ERROR_CODES

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.stack.state import ROOT
+from wechat_kf_cli.stack.state import ROOT
 
 FOLDERS = ("functions", "layers", "local", "tools", "tests", "benchmarks", "events", "examples")
 ENDINGS = {".py", ".yaml", ".js", ".json", ".toml", ".wxml", ".ts"}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 
-from tools.docs import openapi
-from tools.docs.api_page import ERRORS
-from tools.stack.state import ROOT
+from generators import openapi
+from generators.api_page import ERRORS
 from wechat_kf.api.retry_hints import HINTS
 from wechat_kf.domain.messages.attempt import ABANDONED
 from wechat_kf.domain.messages.message import EXPIRED
+from wechat_kf_cli.stack.state import ROOT
 
 TEXTS = json.loads((ROOT / "docs" / "error-texts.zh-CN.json").read_text(encoding="utf-8"))
 

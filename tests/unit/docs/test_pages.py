@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.named_tests import defined_in
-from tools.stack.state import ROOT
+from wechat_kf_cli.stack.state import ROOT
 
 MADE_HERE = {"node_modules", "__pycache__", "build", "dist"}
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")

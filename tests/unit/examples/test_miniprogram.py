@@ -14,8 +14,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tools.stack.state import ROOT
 from wechat_kf.domain.merchants.contact_button import session_from
+from wechat_kf_cli.stack.state import ROOT
 
 EXAMPLE = ROOT / "examples" / "miniprogram"
 COMPONENT = EXAMPLE / "components" / "merchant-contact" / "merchant-contact"

@@ -1,6 +1,6 @@
 """The emulator is given the batch form of what a role already may, and nothing else."""
 
-from local.batch_permissions import with_batches
+from wechat_kf_local.batch_permissions import with_batches
 
 
 def test_only_granted_sqs_actions_gain_their_batch_form_on_the_same_resource() -> None:

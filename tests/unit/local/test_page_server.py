@@ -10,10 +10,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from local.page.icons import png
-from local.page.server import PageServer
-from local.page.shops import DEMO_SHOPS
-from tools.stack.state import StackInfo, StateDirectory
+from wechat_kf_cli.stack.state import StackInfo, StateDirectory
+from wechat_kf_local.page.icons import png
+from wechat_kf_local.page.server import PageServer
+from wechat_kf_local.page.shops import DEMO_SHOPS
 
 Client = TestClient[web.Request, web.Application]
 Scene = Callable[[Client], Awaitable[Any]]

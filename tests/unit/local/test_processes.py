@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from local.processes import Service
-from tools.stack.stack_error import StackError
-from tools.stack.state import StateDirectory
+from wechat_kf_cli.stack.stack_error import StackError
+from wechat_kf_cli.stack.state import StateDirectory
+from wechat_kf_local.processes import Service
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 PARENT = """

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from local.routes import Route, routes_of
-from tools.stack.stack_error import StackError
+from wechat_kf_cli.stack.stack_error import StackError
+from wechat_kf_local.routes import Route, routes_of
 
 URI = {"Fn::Sub": "arn:…:lambda:path/2015-03-31/functions/${PushFunction.Arn}/invocations"}
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from local import stack
-from tools.stack.stack_error import StackError
-from tools.stack.state import StackInfo, StateDirectory
+from wechat_kf_cli.stack.stack_error import StackError
+from wechat_kf_cli.stack.state import StackInfo, StateDirectory
+from wechat_kf_local import stack
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from aiohttp import web
 
-from local.simulator.app import create_app
-from local.simulator.rules.clock import Clock
-from local.simulator.world import World
 from tests.unit.simulator.simulator_loopback import NOW, Receiver, Simulator
+from wechat_kf_local.simulator.app import create_app
+from wechat_kf_local.simulator.rules.clock import Clock
+from wechat_kf_local.simulator.world import World
 
 
 @pytest.fixture

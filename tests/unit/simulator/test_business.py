@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import requests
 
-from local.simulator.pictures import plain_png
 from tests.unit.simulator.simulator_loopback import Simulator
+from wechat_kf_local.simulator.pictures import plain_png
 
 REGISTER = "/cgi-bin/business/register"
 THREE_DAYS = 3 * 24 * 3600

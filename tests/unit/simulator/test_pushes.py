@@ -10,11 +10,11 @@ from typing import Any
 import defusedxml.ElementTree as SafeTree
 import pytest
 
-from local.simulator.pictures import plain_png
-from local.simulator.settings import Settings
 from tests.unit.simulator.simulator_loopback import BUYER, NOW, Receiver, Simulator
 from wechat_kf.wechat.crypto import BodyFormat, FrameCipher, Seal, seal_reply, sign_parts
 from wechat_kf.wechat.push import PushKeys, PushMode, PushOpener
+from wechat_kf_local.simulator.pictures import plain_png
+from wechat_kf_local.simulator.settings import Settings
 
 DEFAULT = Settings()
 CIPHER = FrameCipher(DEFAULT.encoding_aes_key, DEFAULT.app_id)

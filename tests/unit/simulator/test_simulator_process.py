@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 import requests
 
-COMMAND = [sys.executable, "-m", "local.simulator"]
+COMMAND = [sys.executable, "-m", "wechat_kf_local.simulator"]
 
 
 @contextmanager

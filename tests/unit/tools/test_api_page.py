@@ -13,8 +13,7 @@ from enum import StrEnum
 import pytest
 from pydantic import BaseModel
 
-from tools.docs import openapi
-from tools.stack.state import ROOT
+from generators import openapi
 from wechat_kf.api import (
     broadcast_models,
     conversation_models,
@@ -46,6 +45,7 @@ from wechat_kf.wechat.errors import (
 )
 from wechat_kf.wechat.media import MAX_IMAGE_BYTES
 from wechat_kf.wechat.operations import GET
+from wechat_kf_cli.stack.state import ROOT
 
 PAGE = openapi.files()[openapi.PAGE_FILE]
 MIB = 1024 * 1024

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tools.ops import doctor
-from tools.ops.checks import Deployment, Finding, Reply, Verdict, examine
 from wechat_kf.wechat.crypto import sign_parts
+from wechat_kf_cli.ops import doctor
+from wechat_kf_cli.ops.checks import Deployment, Finding, Reply, Verdict, examine
 
 TOKEN, AES_KEY = "pushtoken123", "a" * 43
 APP_ID, APP_SECRET = "wx0123456789abcdef", "0123456789abcdef" * 2

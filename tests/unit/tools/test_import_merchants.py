@@ -13,12 +13,20 @@ import pytest
 import requests
 
 from tests.merchants_app import MerchantsApp
-from tools.ops import import_merchants
-from tools.ops.import_merchants import DONE, FAILED, STOPPED, UNUSABLE, Import, main, summary
-from tools.ops.merchant_results import Outcome, Result, ResultFile
-from tools.ops.merchant_rows import Row, read_rows
 from wechat_kf.wechat import operations
 from wechat_kf.wechat.errors import api_error
+from wechat_kf_cli.ops import import_merchants
+from wechat_kf_cli.ops.import_merchants import (
+    DONE,
+    FAILED,
+    STOPPED,
+    UNUSABLE,
+    Import,
+    main,
+    summary,
+)
+from wechat_kf_cli.ops.merchant_results import Outcome, Result, ResultFile
+from wechat_kf_cli.ops.merchant_rows import Row, read_rows
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
 HEADER = "external_id,account_name,nickname,icon_file\n"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.pin_architecture import main, pin
-from tools.stack.state import ROOT
+from generators.pin_architecture import main, pin
+from wechat_kf_cli.stack.state import ROOT
 
 BUILT = """\
 Parameters:

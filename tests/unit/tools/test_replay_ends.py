@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeClock
-from tools.ops.dead_letters import KINDS, Filter
-from tools.ops.replay import HIDDEN_SECONDS, Replay
 from wechat_kf.adapters.aws.queues import event_to_body
 from wechat_kf.domain.clock import HOUR, SECOND
 from wechat_kf.domain.events import Event
+from wechat_kf_cli.ops.dead_letters import KINDS, Filter
+from wechat_kf_cli.ops.replay import HIDDEN_SECONDS, Replay
 
 DIED = 1_767_225_000_000
 DATA = {"business_id": "9"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tools.docs.schema_words import meaning_of, type_words
+from generators.schema_words import meaning_of, type_words
 
 SCHEMAS: dict[str, dict[str, Any]] = {
     "Window": {"type": "object", "properties": {"open": {}}, "description": "What is allowed."},

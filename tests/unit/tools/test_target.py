@@ -13,9 +13,9 @@ import pytest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, ProfileNotFound
 
-from tools.ops import doctor, import_merchants, replay
-from tools.stack.stack_error import StackError
-from tools.stack.target import add_stack_options, find_target
+from wechat_kf_cli.ops import doctor, import_merchants, replay
+from wechat_kf_cli.stack.stack_error import StackError
+from wechat_kf_cli.stack.target import add_stack_options, find_target
 
 API_URL = "https://abc.execute-api.eu-central-1.amazonaws.com"
 STACK = {

@@ -1,7 +1,0 @@
-"""`python -m local.page`."""
-
-import sys
-
-from local.page.server import main
-
-main(sys.argv[1:])

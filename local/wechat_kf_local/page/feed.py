@@ -1,0 +1,100 @@
+"""One live stream of what happens in the stack: WeChat, the webhooks and the queues."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError
+
+from wechat_kf_cli.stack.clients import aws_client
+from wechat_kf_cli.stack.state import StackInfo
+
+Event = Mapping[str, Any]
+
+WATCHER_LIMIT = 2_000
+"""Events kept for a page that reads slowly; it misses any beyond."""
+RETRY_SECONDS = 1.0
+QUEUE_SECONDS = 1.0
+LONGEST_LINE = 2**20
+QUEUES = {
+    "inbound": "InboundQueueUrl",
+    "deliveries": "DeliveriesQueueUrl",
+    "outbound": "OutboundQueueUrl",
+}
+"""Queue names shown on the page, and the stack outputs with their URLs."""
+_COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+
+
+class Feed:
+    """Publishes events to every open page. Each event names its origin under `from`."""
+
+    def __init__(self) -> None:
+        self._watchers: set[asyncio.Queue[Event]] = set()
+
+    @contextmanager
+    def watch(self) -> Iterator[asyncio.Queue[Event]]:
+        """Subscribe to all events from now on."""
+        queue: asyncio.Queue[Event] = asyncio.Queue(WATCHER_LIMIT)
+        self._watchers.add(queue)
+        try:
+            yield queue
+        finally:
+            self._watchers.discard(queue)
+
+    def publish(self, origin: str, event: Event) -> None:
+        for watcher in self._watchers:
+            if not watcher.full():
+                watcher.put_nowait({"from": origin, **event})
+
+    async def follow(self, session: aiohttp.ClientSession, origin: str, url: str) -> None:
+        """Forward a stream of Server-Sent Events until cancelled; reconnect when it breaks."""
+        while True:
+            try:
+                async for event in _server_sent(session, url):
+                    self.publish(origin, event)
+            except (aiohttp.ClientError, OSError, ValueError):
+                pass  # the server is not reachable right now, or the line was not an event
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def follow_queues(self, stack: StackInfo) -> None:
+        """Publish the number of waiting messages per queue when it changes and a page is open."""
+        count = _counter(stack)
+        known: dict[str, int] = {}
+        while True:
+            await asyncio.sleep(QUEUE_SECONDS)
+            if not self._watchers:
+                known = {}
+                continue
+            try:
+                waiting = await asyncio.to_thread(count)
+            except (BotoCoreError, ClientError):
+                continue
+            if waiting != known:
+                self.publish("queues", {"waiting": waiting})
+                known = waiting
+
+
+async def _server_sent(session: aiohttp.ClientSession, url: str) -> AsyncIterator[Event]:
+    timeout = aiohttp.ClientTimeout(total=None, sock_read=60)  # both sides send heartbeats
+    async with session.get(url, timeout=timeout, read_bufsize=LONGEST_LINE) as answer:
+        async for line in answer.content:
+            if line.startswith(b"data: "):
+                yield json.loads(line.removeprefix(b"data: "))
+
+
+def _counter(stack: StackInfo) -> Callable[[], dict[str, int]]:
+    sqs = aws_client(stack, "sqs")
+    urls = {name: stack.outputs[output] for name, output in QUEUES.items()}
+
+    def waiting(url: str) -> int:
+        answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_COUNTS))
+        return sum(int(answer["Attributes"].get(name, 0)) for name in _COUNTS)
+
+    return lambda: {name: waiting(url) for name, url in urls.items()}

@@ -1,0 +1,96 @@
+"""Two demo shops, registered and subscribed through the API like any other."""
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from wechat_kf_cli.stack.clients import ApiClient, ReceiverClient
+from wechat_kf_cli.stack.state import StackInfo
+from wechat_kf_local.page.icons import Rosette, png
+
+
+class ShopError(Exception):
+    """The API refused a shop; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoShop:
+    """A shop to register. `external_id` makes it idempotent and names the shop's webhook."""
+
+    external_id: str
+    nickname: str
+    icon: Rosette
+
+
+DEMO_SHOPS = (
+    DemoShop(
+        "demo-yunling",
+        "云岭茶铺Yunling",
+        Rosette(6, 0.42, ground=(226, 236, 221), petal=(46, 107, 79), heart=(176, 122, 36)),
+    ),
+    DemoShop(
+        "demo-qinghe",
+        "青禾陶器Qinghe",
+        Rosette(9, 0.24, ground=(243, 226, 213), petal=(173, 82, 52), heart=(58, 84, 110)),
+    ),
+)
+
+
+def open_demo_shops(stack: StackInfo) -> None:
+    """Register and subscribe both shops; existing ones stay unchanged.
+
+    Raises:
+        ShopError: the API refused.
+    """
+    api, receiver = ApiClient.of(stack), ReceiverClient(stack.receiver_url)
+    for shop in DEMO_SHOPS:
+        _subscribe(api, receiver, _register(api, shop), shop.external_id)
+
+
+def webhook_names(stack: StackInfo) -> list[str]:
+    """List the receiver's hooks that merchants are subscribed with.
+
+    Raises:
+        ShopError: the API refused.
+    """
+    api, receiver = ApiClient.of(stack), ReceiverClient(stack.receiver_url)
+    prefix = receiver.hook("")
+    urls = [
+        url
+        for merchant in _document(api.get("/merchants?limit=200"))["items"]
+        for url in _webhook_urls(api, merchant["business_id"])
+    ]
+    return sorted({url.removeprefix(prefix) for url in urls if url.startswith(prefix)})
+
+
+def _register(api: ApiClient, shop: DemoShop) -> str:
+    body = {
+        "external_id": shop.external_id,
+        "nickname": shop.nickname,
+        "icon": base64.b64encode(png(shop.icon)).decode(),
+    }
+    business_id: str = _document(api.post("/merchants", body))["business_id"]
+    return business_id
+
+
+def _subscribe(api: ApiClient, receiver: ReceiverClient, business_id: str, hook: str) -> None:
+    url = receiver.hook(hook)
+    if url in _webhook_urls(api, business_id):
+        return
+    target = {"target": {"type": "webhook", "url": url}}
+    created = _document(api.post(f"/merchants/{business_id}/subscriptions", target))
+    receiver.configure(hook, secret=created["secret"])
+
+
+def _webhook_urls(api: ApiClient, business_id: str) -> list[str]:
+    items = _document(api.get(f"/merchants/{business_id}/subscriptions"))["items"]
+    return [item["target"]["url"] for item in items if item["target"]["type"] == "webhook"]
+
+
+def _document(response: requests.Response) -> dict[str, Any]:
+    if not response.ok:
+        raise ShopError(f"the API returned {response.status_code}: {response.text[:200]}")
+    document: dict[str, Any] = response.json()
+    return document

@@ -1,1 +1,0 @@
-"""Commands and generators that are not deployed."""

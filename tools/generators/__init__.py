@@ -1,0 +1,1 @@
+"""Generators of documents and locked requirements, for those who work on the project."""

@@ -1,0 +1,1 @@
+"""The command `wechat-kf`, for operators and developers."""

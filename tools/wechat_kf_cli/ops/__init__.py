@@ -1,0 +1,1 @@
+"""Commands for operators, against a deployed or a local stack."""
