@@ -19,10 +19,11 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.chaos.workers import workers
-from wechat_kf_cli.stack.clients import SimulatorClient, aws_client
+from wechat_kf_cli.stack.clients import ApiClient, SimulatorClient, aws_client, wait_until
 from wechat_kf_cli.stack.state import StackInfo, StateDirectory
 
 POLICY = "chaos"
+PATIENCE_SECONDS = 60
 STATELESS = ("Push", "Messages", "Token")
 """Functions behind no queue: whoever called them calls again at once."""
 
@@ -85,6 +86,13 @@ class Mischief:
             finally:
                 self._stopped.set()
             running.result()
+            if self.happened["tokens killed"]:
+                self._revive_token()
+
+    def _revive_token(self) -> None:
+        """A call has one retry: it fails when memory's token and the table's were both killed."""
+        api = ApiClient.of(self._stack)
+        wait_until(lambda: api.get("/quota").ok, PATIENCE_SECONDS, "token that WeChat takes")
 
     def _run(self, every_seconds: float) -> None:
         deck: list[Callable[[], None]] = []
