@@ -15,7 +15,7 @@ import pytest
 
 from tests.contracts.aws_resources import Resources
 from tests.contracts.endpoints import endpoints_of, faults_named
-from tests.contracts.known_faults import FAULTS
+from tests.contracts.known_faults import BY_CHANCE, FAULTS
 from tests.fakes import FakeClock
 from wechat_kf.wechat.transport import Timeouts
 from wechat_kf_cli.stack.state import StateDirectory
@@ -27,13 +27,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Expect the failures that another emulator's own faults cause, and no others."""
     if (emulator_name := faults_named()) is None:
         return
-    unmet = dict(FAULTS[emulator_name])
+    faults, by_chance = FAULTS[emulator_name], BY_CHANCE[emulator_name]
+    unmet = {*faults, *by_chance}
     for item in items:
         name = item.nodeid.partition("tests/contracts/")[2]
         for listed in (name, name.partition("[")[0]):
-            if (reason := FAULTS[emulator_name].get(listed)) is not None:
-                item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
-                unmet.pop(listed, None)
+            if (reason := faults.get(listed) or by_chance.get(listed)) is not None:
+                item.add_marker(pytest.mark.xfail(reason=reason, strict=listed in faults))
+                unmet.discard(listed)
     if unmet:
         raise pytest.UsageError(f"no contract test has these names: {sorted(unmet)}")
 
