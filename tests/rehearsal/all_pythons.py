@@ -17,7 +17,11 @@ from tests.rehearsal.pythons import find_python
 from wechat_kf_cli.stack.state import ROOT
 from wechat_kf_local.emulator import plain_environment
 
-REQUIREMENTS = [ROOT / "requirements-dev.txt", ROOT / "layers/shared/requirements.txt"]
+REQUIREMENTS = [
+    ROOT / "requirements-dev.txt",
+    ROOT / "layers/shared/requirements.txt",
+    ROOT / "pyproject.toml",
+]
 TESTS = ["--numprocesses", "auto", "--dist", "loadfile", "tests/unit", "tests/template"]
 
 
@@ -52,6 +56,8 @@ def _environment(version: str, interpreter: Path) -> Path:
             subprocess.run([interpreter, "-m", "venv", folder], check=True)
         install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*install, "--requirement", str(REQUIREMENTS[0])], check=True)
+        in_place = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
+        subprocess.run([*install, *in_place], check=True)
         ready.touch()
     return python
 
