@@ -37,35 +37,35 @@ $(READY): $(REQUIREMENTS) pyproject.toml
 
 .PHONY: run
 run: $(READY) ## start the local stack and play one conversation; Ctrl-C stops it (ONCE=1: stop after the conversation)
-	@exec $(BIN)/python -m wechat_kf_local.walk $(if $(ONCE),--once)
+	@exec $(BIN)/wechat-kf run $(if $(ONCE),--once)
 
 .PHONY: up
 up: $(READY) ## start the local stack in the background; .local/stack.json has its addresses and credentials
-	@exec $(BIN)/python -m wechat_kf_local.stack up
+	@exec $(BIN)/wechat-kf up
 
 .PHONY: down
 down: $(READY) ## stop the local stack
-	@exec $(BIN)/python -m wechat_kf_local.stack down
+	@exec $(BIN)/wechat-kf down
 
 .PHONY: status
 status: $(READY) ## show what runs, and its URLs
-	@exec $(BIN)/python -m wechat_kf_local.stack status
+	@exec $(BIN)/wechat-kf status
 
 .PHONY: logs
 logs: $(READY) ## show the last lines of every log
-	@exec $(BIN)/python -m wechat_kf_local.stack logs
+	@exec $(BIN)/wechat-kf logs $(ARGS)
 
 .PHONY: simulator
 simulator: $(READY) ## run only the WeChat simulator, in the foreground
-	@exec $(BIN)/python -m wechat_kf_local.simulator --port 0
+	@exec $(BIN)/wechat-kf simulator $(ARGS)
 
 .PHONY: import
 import: $(READY) ## register merchants from FILE=merchants.csv, by default on the local stack (ARGS: see --help)
-	@$(BIN)/python -m wechat_kf_cli.ops.import_merchants $(FILE) $(ARGS)
+	@$(BIN)/wechat-kf import $(FILE) $(ARGS)
 
 .PHONY: replay
 replay: $(READY) ## count, replay or discard dead letters (ARGS="deliveries --dry-run"; see --help)
-	@exec $(BIN)/python -m wechat_kf_cli.ops.replay $(ARGS)
+	@exec $(BIN)/wechat-kf replay $(ARGS)
 
 # Unit tests run in parallel; the others run one after another because they start servers and workers.
 UNIT_TESTS = $(BIN)/python -m pytest --numprocesses auto --dist loadfile tests/unit tests/template
@@ -174,7 +174,7 @@ chaos-in-process: $(READY) ## run the chaos test in process with 100 000 pushes 
 
 .PHONY: doctor
 doctor: $(READY) ## check a stack, local or deployed (ARGS="--stack-name NAME --region R")
-	@$(BIN)/python -m wechat_kf_cli.ops.doctor $(ARGS)
+	@$(BIN)/wechat-kf doctor $(ARGS)
 
 # One cache per architecture: SAM's cache key covers the layer's files, not the architecture.
 # The built template accepts only the layer's Architecture, so that CloudFormation refuses the other one
@@ -201,7 +201,7 @@ lock: $(SCAN_READY) ## write the layer's locked requirements, with hashes, from 
 
 .PHONY: clean
 clean: ## stop the stacks and delete everything they created
-	@test ! -e $(READY) || $(BIN)/python -m wechat_kf_local.stack down
-	@test ! -e $(READY) || LOCAL_DIR=$(TEST_DIR) $(BIN)/python -m wechat_kf_local.stack down
+	@test ! -e $(READY) || $(BIN)/wechat-kf down
+	@test ! -e $(READY) || LOCAL_DIR=$(TEST_DIR) $(BIN)/wechat-kf down
 	rm -rf .venv .venv-3.* .venv-scan .venv-moto .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

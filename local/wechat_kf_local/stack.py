@@ -1,12 +1,9 @@
 """Start and stop the whole stack on this machine.
 
-    python -m wechat_kf_local.stack up | down | status | logs
-
 `LOCAL_DIR` names the directory with the stack's state (default `.local`). Two directories hold two
 independent stacks.
 """
 
-import argparse
 import hashlib
 import json
 import secrets
@@ -14,7 +11,7 @@ import signal
 import string
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +20,7 @@ import requests
 
 from wechat_kf_cli.stack.stack_error import StackError
 from wechat_kf_cli.stack.state import ROOT, StackInfo, StateDirectory
-from wechat_kf_local import deploy, emulator, function_logs
+from wechat_kf_local import deploy, emulator
 from wechat_kf_local.batch_permissions import grant_batches
 from wechat_kf_local.emulator import Emulator, plain_environment
 from wechat_kf_local.processes import Service
@@ -31,7 +28,6 @@ from wechat_kf_local.routes import import_routes
 
 SERVICES = ("emulator", "simulator", "receiver", "page")
 READY_SECONDS = 20.0
-LOG_LINES = 20
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -90,7 +86,9 @@ def up(state: StateDirectory, progress: Progress, template: Path | None = None) 
 def _use_running(state: StateDirectory, progress: Progress) -> StackInfo:
     info = state.read()
     if info.sources != sources_digest():
-        raise StackError("the running stack was started from different code: run `make down` first")
+        raise StackError(
+            "the running stack was started from different code: run `wechat-kf down` first"
+        )
     progress("stack is already up")
     return info
 
@@ -275,7 +273,7 @@ def print_status(state: StateDirectory) -> int:
         running = "running" if Service(state, name).is_running() else "stopped"
         print(f"{name:10} {running:8} {state.log(name)}")
     if not is_up(state):
-        print("the stack is down; start it with `make up`")
+        print("the stack is down; start it with `wechat-kf up`")
         return 1
     info = state.read()
     for name in ("api_url", "push_url", "simulator_url", "receiver_url", "page_url"):
@@ -284,32 +282,17 @@ def print_status(state: StateDirectory) -> int:
     return 0
 
 
-def _print_logs(state: StateDirectory) -> int:
-    if is_up(state):
-        function_logs.save(state, state.read())
-    for log in sorted(state.directory("logs").glob("*.log")):
-        print(f"==> {log}")
-        print("\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]))
-    return 0
-
-
-def _up(state: StateDirectory) -> int:
+def start(state: StateDirectory) -> int:
+    """Start the stack and print its URLs."""
     up(state, Progress())
     return print_status(state)
 
 
-def _down(state: StateDirectory) -> int:
+def stop(state: StateDirectory) -> int:
+    """Stop the stack."""
     down(state)
     print("stack stopped")
     return 0
-
-
-COMMANDS: dict[str, tuple[Callable[[StateDirectory], int], str]] = {
-    "up": (_up, "start the stack in the background"),
-    "down": (_down, "stop the stack and delete its state"),
-    "status": (print_status, "show what runs, and its URLs"),
-    "logs": (_print_logs, "show the last lines of every log"),
-}
 
 
 def run_command(state: StateDirectory, command: Callable[[StateDirectory], int]) -> int:
@@ -326,20 +309,3 @@ def run_command(state: StateDirectory, command: Callable[[StateDirectory], int])
     except KeyboardInterrupt:
         print("interrupted", flush=True)
     return 1
-
-
-def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="wechat_kf_local.stack",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, (_run, summary) in COMMANDS.items():
-        commands.add_parser(name, help=summary)
-    command, _summary = COMMANDS[parser.parse_args(arguments).command]
-    return run_command(StateDirectory.from_environment(), command)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

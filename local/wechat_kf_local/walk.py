@@ -1,19 +1,15 @@
 """Play one conversation end to end: buyer → merchant's system → buyer's phone.
 
-    python -m wechat_kf_local.walk [--once]
-
-Starts the stack if it is down, and stops it again at Ctrl-C, or right after the walk with --once.
+Starts the stack if it is down, and stops it again at Ctrl-C, or right after the walk.
 """
 
-import argparse
 import base64
 import json
 import secrets
 import struct
-import sys
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -247,6 +243,11 @@ def _icon() -> str:
     return base64.b64encode(b"\x89PNG\r\n\x1a\n" + png).decode()
 
 
+def run(*, once: bool) -> int:
+    """Bring the stack up, walk, and stay until Ctrl-C, or end at `once`; return the exit status."""
+    return stack.run_command(StateDirectory.from_environment(), partial(_run, once=once))
+
+
 def _run(state: StateDirectory, *, once: bool) -> int:
     progress = Progress()
     was_up = stack.is_up(state)
@@ -275,19 +276,3 @@ def _wait_while_up(state: StateDirectory) -> None:
     except KeyboardInterrupt:
         return
     raise StackError("a part of the stack has stopped")
-
-
-def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="walk",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--once", action="store_true", help="end after the walk")
-    once: bool = parser.parse_args(arguments).once
-    command = partial(_run, once=once)
-    return stack.run_command(StateDirectory.from_environment(), command)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

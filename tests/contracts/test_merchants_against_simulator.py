@@ -32,6 +32,7 @@ from wechat_kf.wechat.client import WeChatClient
 from wechat_kf.wechat.errors import WeChatApiError
 from wechat_kf.wechat.tokens import stable_token
 from wechat_kf.wechat.transport import Timeouts, Transport
+from wechat_kf_cli.main import run
 from wechat_kf_cli.ops import import_merchants
 from wechat_kf_local.simulator.pictures import plain_png
 
@@ -228,13 +229,13 @@ def test_hundreds_of_merchants_are_imported_from_a_file(
     rows = [f"m-{number},,商店{number:03},icon.png" for number in range(250)]
     file.write_text("external_id,account_name,nickname,icon_file\n" + "\n".join(rows))
     app = MerchantsApp(world.store, cast(Any, world.directory))
-    monkeypatch.setattr(import_merchants, "api_of", lambda *_: InProcessApi(app))
+    monkeypatch.setattr(import_merchants, "find_api", lambda *_: InProcessApi(app))
 
     world.control("PUT", "config", {"max_sub_merchants": 125})
-    assert import_merchants.main([str(file)]) == import_merchants.STOPPED
+    assert run(["import", str(file)]) == import_merchants.STOPPED
     assert len(world.accounts()) == 125
     world.control("PUT", "config", {"max_sub_merchants": 250})
-    assert import_merchants.main([str(file)]) == import_merchants.DONE
+    assert run(["import", str(file)]) == import_merchants.DONE
 
     with file.with_suffix(".result.csv").open(encoding="utf-8", newline="") as found:
         results = list(csv.DictReader(found))

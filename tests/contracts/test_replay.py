@@ -18,8 +18,9 @@ from wechat_kf.adapters.aws.queues import delivery_from_body, delivery_to_body, 
 from wechat_kf.domain.clock import HOUR, MINUTE, now_ms
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.subscriptions.delivery import Delivery
+from wechat_kf_cli.main import run
 from wechat_kf_cli.ops.dead_letters import KINDS, RECEIVED_TOO_OFTEN, Filter
-from wechat_kf_cli.ops.replay import Replay, Tally, main, summary
+from wechat_kf_cli.ops.replay import Replay, Tally, summary
 
 SECRET_TEXT = "我的电话是一三八"
 ALL = Filter()
@@ -323,14 +324,13 @@ def test_the_command_asks_before_it_discards(
     monkeypatch.setattr("wechat_kf_cli.ops.replay.replays", lambda *_: [replay])
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
 
-    exit_code = main(["deliveries", "--discard", "--reason", "disabled", *options])
+    exit_code = run(["replay", "deliveries", "--discard", "--reason", "disabled", *options])
 
     assert (exit_code, house.dead()) == exit_code_and_left
 
 
 def test_no_queue_is_discarded_by_leaving_its_name_out() -> None:
-    with pytest.raises(SystemExit):
-        main(["--discard"])
+    assert run(["replay", "--discard"]) == 2
 
 
 def test_inbound_and_outbound_go_back_as_they_were(sqs: Any, resources: Resources) -> None:
@@ -386,9 +386,9 @@ def test_the_command_lists_and_replays_and_shows_no_text(
     monkeypatch.setattr("wechat_kf_cli.ops.replay.find_target", lambda options: None)
     monkeypatch.setattr("wechat_kf_cli.ops.replay.replays", lambda *_: [replay])
 
-    assert main([]) == 0
-    assert main(["deliveries", "--dry-run"]) == 0
-    assert main(["deliveries", "--type", "wechat.kf.message", "--newer-than", "1h"]) == 0
+    assert run(["replay"]) == 0
+    assert run(["replay", "deliveries", "--dry-run"]) == 0
+    assert run(["replay", "deliveries", "--type", "wechat.kf.message", "--newer-than", "1h"]) == 0
 
     shown = "".join(capsys.readouterr())
     assert "deliveries              2" in shown

@@ -1,4 +1,4 @@
-"""`make doctor` on the deployed stack: well, and with one thing wrong after another."""
+"""`wechat-kf doctor` on the deployed stack: well, and with one thing wrong after another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import TEST_DIRECTORY
-from wechat_kf_cli.ops import doctor
+from wechat_kf_cli.main import run
 from wechat_kf_cli.stack.clients import SimulatorClient, aws_client, wait_until
 from wechat_kf_cli.stack.state import StackInfo
 
@@ -27,14 +27,14 @@ def diagnose(
     """Runs the command: its exit code, and its findings by check."""
     monkeypatch.setenv("LOCAL_DIR", TEST_DIRECTORY)
 
-    def run() -> tuple[int, dict[str, dict[str, str]]]:
-        code = doctor.main(["--json"])
+    def diagnosed() -> tuple[int, dict[str, dict[str, str]]]:
+        code = run(["doctor", "--json"])
         shown = capsys.readouterr().out
         for secret in (stack.push_token, stack.encoding_aes_key):
             assert secret not in shown
         return code, {one["check"]: one for one in json.loads(shown)["findings"]}
 
-    return run
+    return diagnosed
 
 
 @pytest.fixture(autouse=True)

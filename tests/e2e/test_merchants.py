@@ -20,6 +20,7 @@ import requests
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from wechat_kf_cli.main import run
 from wechat_kf_cli.ops import import_merchants
 from wechat_kf_cli.stack.clients import (
     ApiClient,
@@ -278,8 +279,8 @@ def test_merchants_are_imported_from_a_file(
     file = tmp_path / "merchants.csv"
     rows = [f"{key}-{number},,商店{number:03},icon.png" for number in range(12)]
     file.write_text("external_id,account_name,nickname,icon_file\n" + "\n".join(rows))
-    monkeypatch.setattr(import_merchants, "api_of", lambda *_: ApiClient.of(stack))
-    assert import_merchants.main([str(file)]) == import_merchants.DONE
+    monkeypatch.setattr(import_merchants, "find_api", lambda *_: ApiClient.of(stack))
+    assert run(["import", str(file)]) == import_merchants.DONE
     results = file.with_suffix(".result.csv").read_text(encoding="utf-8").splitlines()[1:]
     assert Counter(line.split(",")[4] for line in results) == {"registered": 12}
 

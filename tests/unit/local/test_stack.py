@@ -31,5 +31,5 @@ def test_one_of_the_same_code_is_used_as_it_is(state: StateDirectory) -> None:
 
 def test_one_of_other_code_is_not_taken_for_this(state: StateDirectory) -> None:
     state.write(made_from("older"))
-    with pytest.raises(StackError, match="make down"):
+    with pytest.raises(StackError, match="wechat-kf down"):
         stack.up(state, stack.Progress())

@@ -1,4 +1,4 @@
-"""`make doctor` on a stack of fakes: what it finds, what it advises, and what it never shows."""
+"""`wechat-kf doctor` on a stack of fakes: what it finds and advises, and what it never shows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from wechat_kf.wechat.crypto import sign_parts
+from wechat_kf_cli.main import run
 from wechat_kf_cli.ops import doctor
 from wechat_kf_cli.ops.checks import Deployment, Finding, Reply, Verdict, examine
 
@@ -316,7 +317,7 @@ def test_the_exit_code_and_the_json_agree(
 ) -> None:
     monkeypatch.setattr(doctor, "find_target", lambda options: None)
     monkeypatch.setattr(doctor, "deployment_of", lambda target: stack.deployment())
-    assert doctor.main(["--json"]) == code
+    assert run(["doctor", "--json"]) == code
     document = json.loads(capsys.readouterr().out)
     assert document["healthy"] is (code == doctor.HEALTHY)
     assert set(document["findings"][0]) == {"check", "verdict", "detail", "advice"}
@@ -326,11 +327,11 @@ def test_without_a_stack_the_command_says_how_to_get_one(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LOCAL_DIR", str(tmp_path / "none"))
-    assert doctor.main([]) == doctor.NOT_FOUND
-    assert "make up" in capsys.readouterr().err
+    assert run(["doctor"]) == doctor.NOT_FOUND
+    assert "wechat-kf up" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("report", [doctor.as_text, doctor.as_json])
+@pytest.mark.parametrize("report", [doctor.to_text, doctor.to_json])
 def test_no_secret_is_shown_even_where_it_is_at_fault(report: Callable[..., str]) -> None:
     stacks = [
         FakeStack(),

@@ -15,6 +15,7 @@ import requests
 from tests.merchants_app import MerchantsApp
 from wechat_kf.wechat import operations
 from wechat_kf.wechat.errors import api_error
+from wechat_kf_cli.main import run
 from wechat_kf_cli.ops import import_merchants
 from wechat_kf_cli.ops.import_merchants import (
     DONE,
@@ -22,7 +23,6 @@ from wechat_kf_cli.ops.import_merchants import (
     STOPPED,
     UNUSABLE,
     Import,
-    main,
     summary,
 )
 from wechat_kf_cli.ops.merchant_results import Outcome, Result, ResultFile
@@ -74,7 +74,7 @@ def problem(status: int, code: str, **headers: str) -> requests.Response:
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> InProcessApi:
     made = InProcessApi()
-    monkeypatch.setattr(import_merchants, "api_of", lambda options: made)
+    monkeypatch.setattr(import_merchants, "find_api", lambda *_: made)
     return made
 
 
@@ -111,7 +111,7 @@ def test_every_row_is_registered_and_told(
     api: InProcessApi, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(file, "m-1,shop_0001,苹果旗舰店,icon.png", "m-2,,香蕉旗舰店,icon.png")
-    assert main([str(file)]) == DONE
+    assert run(["import", str(file)]) == DONE
     first, second = results_of(file)
     assert (first["line"], first["account_name"], first["outcome"]) == (
         "2",
@@ -158,38 +158,38 @@ def test_every_fault_is_found_before_the_first_call(
 ) -> None:
     (file.parent / "large.png").write_bytes(PNG + bytes(2 * 1024 * 1024))
     write(file, "m-9,,好的商店,icon.png").write_text(HEADER + line + "\n", encoding="utf-8")
-    assert main([str(file)]) == UNUSABLE
+    assert run(["import", str(file)]) == UNUSABLE
     assert fault in capsys.readouterr().err
     assert api.posts == 0
 
 
 def test_wrong_columns_are_named(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text("external_id,name\n")
-    assert main([str(file)]) == UNUSABLE
+    assert run(["import", str(file)]) == UNUSABLE
     told = capsys.readouterr().err
     assert "nickname: this column is missing" in told
     assert "name: unknown column" in told
 
 
 def test_check_only_sends_nothing(api: InProcessApi, file: Path) -> None:
-    assert main([str(write_shops(file, 3)), "--check"]) == DONE
+    assert run(["import", str(write_shops(file, 3)), "--check"]) == DONE
     assert api.posts == 0
 
 
 def test_a_second_run_has_nothing_left_to_do(api: InProcessApi, file: Path) -> None:
     write_shops(file, 5)
-    assert main([str(file)]) == DONE
+    assert run(["import", str(file)]) == DONE
     first = results_of(file)
-    assert main([str(file)]) == DONE
+    assert run(["import", str(file)]) == DONE
     assert api.posts == 5
     assert results_of(file) == first
 
 
 def test_a_row_that_changed_since_is_sent_again(api: InProcessApi, file: Path) -> None:
     write(file, "m-1,,苹果旗舰店,icon.png")
-    main([str(file)])
+    run(["import", str(file)])
     write(file, "m-1,,香蕉旗舰店,icon.png")
-    assert main([str(file)]) == DONE
+    assert run(["import", str(file)]) == DONE
     (result,) = results_of(file)
     assert (result["outcome"], result["reason"]) == (
         "existing",
@@ -201,13 +201,13 @@ def test_a_refused_row_is_told_with_its_reason_and_the_others_go_on(
     api: InProcessApi, file: Path
 ) -> None:
     api.faults = [problem(400, "nickname_forbidden")]
-    assert main([str(write_shops(file, 3)), "--workers", "1"]) == FAILED
+    assert run(["import", str(write_shops(file, 3)), "--workers", "1"]) == FAILED
     assert [(row["outcome"], row["code"], row["reason"]) for row in results_of(file)] == [
         ("failed", "nickname_forbidden", "because"),
         ("registered", "", ""),
         ("registered", "", ""),
     ]
-    assert main([str(file)]) == DONE  # only the failed one is tried again
+    assert run(["import", str(file)]) == DONE  # only the failed one is tried again
     assert api.posts == 4
 
 
@@ -237,10 +237,10 @@ def test_a_hopeless_refusal_stops_the_import_which_can_be_resumed(
 ) -> None:
     write_shops(file, 10)
     api.directory.before["register"] = api_error(45077, "", operations.REGISTER)
-    assert main([str(file), "--workers", "1"]) == STOPPED
+    assert run(["import", str(file), "--workers", "1"]) == STOPPED
     outcomes = Counter(row["outcome"] for row in results_of(file))
     assert outcomes == {"failed": 1, "not tried": 9}
-    assert main([str(file)]) == DONE
+    assert run(["import", str(file)]) == DONE
     assert len(api.directory.entries) == 10
 
 
@@ -261,7 +261,7 @@ def test_an_interrupt_keeps_what_was_done(api: InProcessApi, file: Path) -> None
 
 
 def test_a_kill_in_the_middle_of_a_line_is_survived(api: InProcessApi, file: Path) -> None:
-    main([str(write_shops(file, 3))])
+    run(["import", str(write_shops(file, 3))])
     path = file.with_suffix(".result.csv")
     path.write_text(path.read_text(encoding="utf-8")[:-30], encoding="utf-8")
     assert run_over(api, file) == {Outcome.REGISTERED: 2, Outcome.EXISTING: 1}
@@ -296,8 +296,8 @@ def test_without_an_address_and_a_stack_it_says_what_to_do(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("LOCAL_DIR", str(tmp_path / "nothing"))
-    assert main([str(write_shops(file, 1))]) == UNUSABLE
-    assert "make up" in capsys.readouterr().err
+    assert run(["import", str(write_shops(file, 1))]) == UNUSABLE
+    assert "wechat-kf up" in capsys.readouterr().err
 
 
 SHOPS = "m-1,,苹果旗舰店,icon.png\nm-2,,香蕉旗舰店,icon.png\n"
@@ -317,7 +317,7 @@ def test_a_file_as_a_chinese_excel_saves_it_is_read(  # noqa: PLR0917
 ) -> None:
     text = (HEADER + SHOPS).replace(",", delimiter).replace("\n", "\r\n")
     file.write_bytes(text.encode(encoding))
-    assert main([str(file)]) == DONE
+    assert run(["import", str(file)]) == DONE
     assert [row["nickname"] for row in results_of(file)] == ["苹果旗舰店", "香蕉旗舰店"]
     assert f"read as {seen}; the first nickname is 苹果旗舰店" in capsys.readouterr().err
 
@@ -343,7 +343,7 @@ def test_a_file_that_cannot_be_used_says_what_to_do(
     api: InProcessApi, file: Path, capsys: pytest.CaptureFixture[str], content: bytes, fault: str
 ) -> None:
     file.write_bytes(content)
-    assert main([str(file)]) == UNUSABLE
+    assert run(["import", str(file)]) == UNUSABLE
     assert fault in capsys.readouterr().err
     assert api.posts == 0
 
@@ -459,9 +459,9 @@ def test_a_result_file_cut_anywhere_and_continued_is_read(
 def test_a_second_run_says_what_was_done_before(
     api: InProcessApi, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main([str(write_shops(file, 3))])
+    run(["import", str(write_shops(file, 3))])
     assert "earlier run" not in capsys.readouterr().out
-    assert main([str(file)]) == DONE
+    assert run(["import", str(file)]) == DONE
     assert "3 of 3 rows were done by an earlier run" in capsys.readouterr().out
 
 
@@ -469,17 +469,17 @@ def test_a_result_file_that_cannot_be_written_is_said_in_one_line(
     api: InProcessApi, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = str(file.parent / "none" / "result.csv")
-    assert main([str(write_shops(file, 1)), "--result", result]) == UNUSABLE
+    assert run(["import", str(write_shops(file, 1)), "--result", result]) == UNUSABLE
     assert "the result file cannot be written" in capsys.readouterr().err
 
 
 def test_the_results_of_another_stack_count_for_nothing(api: InProcessApi, file: Path) -> None:
     """Tried on the local stack, then run on the real one: with the same file beside the CSV."""
     write_shops(file, 2)
-    assert main([str(file)]) == DONE
+    assert run(["import", str(file)]) == DONE
     api.url = "https://production.test"
-    assert main([str(file)]) == DONE
+    assert run(["import", str(file)]) == DONE
     assert api.posts == 4
-    assert main([str(file)]) == DONE
+    assert run(["import", str(file)]) == DONE
     assert api.posts == 4
     assert {row["api"] for row in results_of(file)} == {"https://production.test"}

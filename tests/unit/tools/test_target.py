@@ -1,9 +1,7 @@
-"""Every operators' command chooses its stack by the same options."""
+"""Every command chooses its stack by the same options."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,10 @@ import pytest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, ProfileNotFound
 
+from wechat_kf_cli.main import FAILED, run
 from wechat_kf_cli.ops import doctor, import_merchants, replay
 from wechat_kf_cli.stack.stack_error import StackError
-from wechat_kf_cli.stack.target import add_stack_options, find_target
+from wechat_kf_cli.stack.target import StackOptions, find_target
 
 API_URL = "https://abc.execute-api.eu-central-1.amazonaws.com"
 STACK = {
@@ -56,64 +55,63 @@ def session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LOCAL_DIR", str(tmp_path / "none"))
 
 
-def options(*arguments: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    add_stack_options(parser)
-    return parser.parse_args(arguments)
-
-
 def test_a_deployed_stack_is_found_with_its_outputs_and_parameters() -> None:
-    target = find_target(options("--stack-name", "mine", "--profile", "p", "--region", "r"))
+    target = find_target(StackOptions("mine", "r", "p"))
     assert (target.stack_name, target.region, target.emulated) == ("mine", "r", False)
     assert (target.outputs, target.parameters) == ({"ApiUrl": API_URL}, {"AppId": "wx1"})
     assert (target.api().url, target.api().region) == (API_URL, "r")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("options", "message"),
     [
-        (["--stack-name", "other"], "Stack other does not exist"),
-        (["--stack-name", "mine", "--profile", "unknown"], "unknown"),
-        (["--region", "r"], "need --stack-name"),
-        (["--profile", "p"], "need --stack-name"),
-        ([], "make up"),
+        (StackOptions("other"), "Stack other does not exist"),
+        (StackOptions("mine", profile="unknown"), "unknown"),
+        (StackOptions(region="r"), "need --stack-name"),
+        (StackOptions(profile="p"), "need --stack-name"),
+        (StackOptions(), "wechat-kf up"),
     ],
 )
-def test_a_stack_that_is_not_found_is_one_line(arguments: list[str], message: str) -> None:
+def test_a_stack_that_is_not_found_is_one_line(options: StackOptions, message: str) -> None:
     with pytest.raises(StackError, match=message):
-        find_target(options(*arguments))
+        find_target(options)
 
 
 @pytest.mark.parametrize(
-    ("main", "code"),
+    ("command", "code"),
     [
-        (doctor.main, doctor.NOT_FOUND),
-        (replay.main, replay.FAILED),
-        (import_merchants.main, import_merchants.UNUSABLE),
+        (["doctor"], doctor.NOT_FOUND),
+        (["replay"], replay.FAILED),
+        (["import", "merchants.csv"], import_merchants.UNUSABLE),
+        (["env"], FAILED),
+        (["listen", "--merchant", "42", "--forward-to", "http://127.0.0.1:9/"], FAILED),
+        (["trigger", "message.received", "--merchant", "42"], FAILED),
+        (["sign", "GET", "/merchants"], FAILED),
     ],
 )
 def test_every_command_takes_the_same_options(
-    main: Callable[[list[str]], int],
+    command: list[str],
     code: int,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    merchants = tmp_path / "merchants.csv"
-    merchants.write_text("external_id,account_name,nickname,icon_file\n", encoding="utf-8")
-    file = [str(merchants)] if main is import_merchants.main else []
-    assert main([*file, "--stack-name", "other", "--region", "r", "--profile", "p"]) == code
+    monkeypatch.chdir(tmp_path)
+    columns = "external_id,account_name,nickname,icon_file\n"
+    Path("merchants.csv").write_text(columns, encoding="utf-8")
+    assert run([*command, "--stack-name", "other", "--region", "r", "--profile", "p"]) == code
     assert "Stack other does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "region"),
+    ("api_url", "options", "region"),
     [
-        (["--api-url", API_URL], "eu-central-1"),
-        (["--api-url", "https://kf.shop/", "--region", "r"], "r"),
+        (API_URL, StackOptions(), "eu-central-1"),
+        ("https://kf.shop/", StackOptions(region="r"), "r"),
     ],
 )
 def test_the_import_takes_an_address_instead_of_a_stack(
-    arguments: list[str], region: str, monkeypatch: pytest.MonkeyPatch
+    api_url: str, options: StackOptions, region: str
 ) -> None:
-    api = import_merchants.api_of(import_merchants._parser().parse_args(["f.csv", *arguments]))
-    assert (api.url, api.region) == (arguments[1].rstrip("/"), region)
+    api = import_merchants.find_api(options, api_url)
+    assert (api.url, api.region) == (api_url.rstrip("/"), region)

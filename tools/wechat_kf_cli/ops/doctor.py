@@ -1,26 +1,20 @@
-"""Check a stack, from its secrets to its alarms, and say what to do about each fault.
-
-    wechat-kf doctor                                       the local stack
-    wechat-kf doctor --stack-name wechat-kf --region R     a deployed stack
-
-It only reads: it asks WeChat for the current access token, and calls the push URL twice, once as
-WeChat does and once with a wrong signature. No secret is shown. Exit codes: 0 nothing failed
-(warnings included), 1 something failed, 2 the stack was not found.
-"""
+"""The command `doctor`: check a stack, and say what to do about each fault."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Annotated
 
 import requests
+import typer
 
 from wechat_kf_cli.ops.checks import Deployment, Finding, Reply, Verdict, examine
+from wechat_kf_cli.options import Profile, Region, StackName
 from wechat_kf_cli.stack.stack_error import StackError
-from wechat_kf_cli.stack.target import Target, add_stack_options, find_target
+from wechat_kf_cli.stack.target import StackOptions, Target, find_target
 
 HEALTHY, FAILING, NOT_FOUND = 0, 1, 2
 
@@ -28,15 +22,27 @@ _MARKS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.FAILED: "✗", Verdic
 _REQUEST_SECONDS = 10
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+def doctor(
+    stack_name: StackName = None,
+    region: Region = None,
+    profile: Profile = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> int:
+    """Check a stack, from its secrets to its alarms, and say what to do about each fault.
+
+    It only reads: it asks WeChat for the current access token, and calls the push URL twice, once
+    as WeChat does and once with a wrong signature. No secret is shown.
+
+    Exit codes: 0 nothing failed (warnings included), 1 something failed, 2 the stack was not found.
+    """
     try:
-        deployment = deployment_of(find_target(options))
+        deployment = deployment_of(find_target(StackOptions(stack_name, region, profile)))
     except StackError as error:
         print(error, file=sys.stderr)
         return NOT_FOUND
     findings = examine(deployment)
-    print(as_json(findings) if options.json else as_text(findings))
+    print(to_json(findings) if as_json else to_text(findings))
     return FAILING if any(one.verdict is Verdict.FAILED for one in findings) else HEALTHY
 
 
@@ -63,7 +69,7 @@ def http_get(url: str, query: dict[str, str]) -> Reply:
     return Reply(answer.status_code, answer.text)
 
 
-def as_text(findings: Sequence[Finding]) -> str:
+def to_text(findings: Sequence[Finding]) -> str:
     """Return one line per finding, its advice below it, and the totals."""
     lines: list[str] = []
     for one in findings:
@@ -75,23 +81,8 @@ def as_text(findings: Sequence[Finding]) -> str:
     return "\n".join([*lines, "", totals])
 
 
-def as_json(findings: Sequence[Finding]) -> str:
+def to_json(findings: Sequence[Finding]) -> str:
     """Return the findings for programs; `verdict` is ok, warning, failed or skipped."""
     healthy = all(one.verdict is not Verdict.FAILED for one in findings)
     document = {"healthy": healthy, "findings": [asdict(one) for one in findings]}
     return json.dumps(document, ensure_ascii=False, indent=2)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m wechat_kf_cli.ops.doctor",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_stack_options(parser)
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,17 +1,7 @@
-"""Register merchants in bulk from a CSV file.
-
-    wechat-kf import merchants.csv                           the local stack
-    wechat-kf import merchants.csv --stack-name wechat-kf    a deployed stack
-
-Columns: external_id, account_name, nickname, icon_file. The whole file is checked before the first
-call. Stop it at any time and run the same command again to continue. The result file has the
-outcome and reason of every row.
-"""
+"""The command `import`: register merchants in bulk from a CSV file."""
 
 from __future__ import annotations
 
-import argparse
-import os
 import re
 import sys
 import threading
@@ -23,15 +13,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import requests
+import typer
 
 from wechat_kf_cli.ops.merchant_results import Outcome, Result, ResultFile
 from wechat_kf_cli.ops.merchant_rows import Row, read_rows
+from wechat_kf_cli.options import Profile, Region, StackName
 from wechat_kf_cli.stack.clients import ApiClient
 from wechat_kf_cli.stack.stack_error import StackError
-from wechat_kf_cli.stack.target import add_stack_options, aws_session, find_target
+from wechat_kf_cli.stack.target import StackOptions, aws_session, find_target
 
 DONE, FAILED, UNUSABLE, STOPPED = 0, 1, 2, 130
 """Exit codes: all registered; some refused; the file or the command is wrong; interrupted."""
@@ -170,22 +162,22 @@ def _document(answer: requests.Response) -> Mapping[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def api_of(options: argparse.Namespace) -> ApiClient:
-    """Return a client of the API at `--api-url`, else of the stack that the options name.
+def find_api(options: StackOptions, api_url: str | None) -> ApiClient:
+    """Return a client of the API at `api_url`, else of the stack that the options name.
 
     Raises StackError when the API or the caller's credentials are not found.
     """
-    if not options.api_url or options.stack_name:
+    if not api_url or options.stack_name:
         return find_target(options).api()
     session = aws_session(options)
     credentials = session.get_credentials()
     if credentials is None:
         raise StackError("no AWS credentials: give --profile or set AWS_PROFILE")
-    named = re.search(r"\.execute-api\.([a-z0-9-]+)\.", options.api_url)
+    named = re.search(r"\.execute-api\.([a-z0-9-]+)\.", api_url)
     region = options.region or (named[1] if named else session.region_name)
     if not region:
         raise StackError("the address does not contain a region: give --region")
-    return ApiClient(options.api_url.rstrip("/"), region, credentials)
+    return ApiClient(api_url.rstrip("/"), region, credentials)
 
 
 def summary(results: Mapping[int, Result]) -> str:
@@ -197,12 +189,34 @@ def summary(results: Mapping[int, Result]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+def import_merchants(  # noqa: PLR0913, PLR0917 - the options of the command
+    file: Annotated[Path, typer.Argument(help="The CSV file.", show_default=False)],
+    stack_name: StackName = None,
+    region: Region = None,
+    profile: Profile = None,
+    api_url: Annotated[
+        str | None,
+        typer.Option(envvar="WECHAT_KF_API_URL", help="Address of the API, instead of a stack."),
+    ] = None,
+    result: Annotated[
+        Path | None, typer.Option(help="Result file.", show_default="FILE.result.csv")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Calls at the same time.")] = 4,
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Check the file, send nothing.")] = False,
+) -> int:
+    """Register merchants from a CSV file.
+
+    Columns: external_id, account_name, nickname, icon_file. The whole file is checked before the
+    first call. Stop it at any time and run the same command again to continue. The result file has
+    the outcome and reason of every row.
+
+    Exit codes: 0 all registered, 1 some refused, 2 the file or the command is wrong, 130 stopped.
+    """
     try:
-        table = read_rows(options.file)
+        table = read_rows(file)
     except OSError as error:
-        print(f"{options.file}: {error.strerror}", file=sys.stderr)
+        print(f"{file}: {error.strerror}", file=sys.stderr)
         return UNUSABLE
     if table.encoding != "UTF-8":
         name = table.rows[0].nickname if table.rows else ""
@@ -212,24 +226,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if table.faults:
         print(f"{len(table.faults)} faults; nothing was sent", file=sys.stderr)
         return UNUSABLE
-    if options.check:
+    if check:
         print(f"{len(table.rows)} rows, no faults")
         return DONE
     try:
-        return _import(options, table.rows)
+        api = find_api(StackOptions(stack_name, region, profile), api_url)
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return UNUSABLE
+    path = result or file.with_suffix(".result.csv")
+    try:
+        return _import(Import(api, ResultFile(path, api.url), workers=workers), table.rows, path)
     except OSError as error:
         print(f"the result file cannot be written: {error.strerror}", file=sys.stderr)
         return UNUSABLE
 
 
-def _import(options: argparse.Namespace, rows: Sequence[Row]) -> int:
-    path: Path = options.result or options.file.with_suffix(".result.csv")
-    try:
-        api = api_of(options)
-    except StackError as error:
-        print(error, file=sys.stderr)
-        return UNUSABLE
-    run = Import(api, ResultFile(path, api.url), workers=options.workers)
+def _import(run: Import, rows: Sequence[Row], path: Path) -> int:
     results = run.run(rows, _progress(len(rows)))
     if run.done_before:
         print(f"{run.done_before} of {len(rows)} rows were done by an earlier run")
@@ -253,26 +266,3 @@ def _progress(total: int) -> Callable[[Counter[Outcome]], None]:
         print(f"{chr(13) if terminal else ''}{done}/{total}: {words}   ", end=end, file=sys.stderr)
 
     return show
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m wechat_kf_cli.ops.import_merchants",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("file", type=Path, help="the CSV file")
-    add_stack_options(parser)
-    parser.add_argument(
-        "--api-url",
-        default=os.environ.get("WECHAT_KF_API_URL"),
-        help="address of the API, instead of --stack-name (default: WECHAT_KF_API_URL)",
-    )
-    parser.add_argument("--result", type=Path, help="result file (default: FILE.result.csv)")
-    parser.add_argument("--workers", type=int, default=4, help="concurrent calls (default: 4)")
-    parser.add_argument("--check", action="store_true", help="check the file and send nothing")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,18 +1,10 @@
-"""List, replay or discard dead letters. Works in every region: AWS's redrive is not used.
+"""The command `replay`: list, replay or discard dead letters.
 
-    wechat-kf replay --stack-name wechat-kf                                count them
-    wechat-kf replay deliveries --stack-name wechat-kf --dry-run           list them
-    wechat-kf replay deliveries --stack-name wechat-kf --reason expired    replay these
-    wechat-kf replay broadcasts --stack-name wechat-kf --reason invalid_request --discard
-
-Without --stack-name it works on the local stack. Each message is sent before it is deleted, in the
-order of its conversation: none is lost, and an interrupted replay can be repeated. Discarding asks
-first, for it cannot be undone. No customer text is shown.
+Works in every region: AWS's redrive is not used.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections import Counter
@@ -20,15 +12,18 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from wechat_kf.domain.clock import Clock, now_ms, rfc3339
 from wechat_kf_cli.ops.dead_letters import KINDS, DeadLetter, Filter, QueueKind
+from wechat_kf_cli.options import Profile, Region, StackName
 from wechat_kf_cli.stack.stack_error import StackError
-from wechat_kf_cli.stack.target import Target, add_stack_options, find_target
+from wechat_kf_cli.stack.target import StackOptions, Target, find_target
 
 DONE, FAILED, STOPPED = 0, 1, 130
 """Exit codes: done; failed; interrupted."""
@@ -225,19 +220,86 @@ def replays(target: Target, kinds: Sequence[QueueKind]) -> list[Replay]:
     ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if options.discard and options.queue is None:
-        parser.error("--discard needs a queue")
-    kinds = [KINDS[options.queue]] if options.queue else list(KINDS.values())
+def _duration(text: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    if found is None:
+        raise typer.BadParameter("must be like 30m, 12h or 2d")
+    return int(found[1]) * _UNITS[found[2]] * 1_000
+
+
+Queue = StrEnum("Queue", {name: name for name in KINDS})  # type: ignore[misc]
+
+
+def replay(  # noqa: PLR0913 - the options of the command
+    queue: Annotated[
+        Queue | None, typer.Argument(help="Without it, all queues are counted.", show_default=False)
+    ] = None,
+    stack_name: StackName = None,
+    region: Region = None,
+    profile: Profile = None,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List them and change nothing.")
+    ] = False,
+    discard: Annotated[
+        bool,
+        typer.Option(
+            "--discard", help="Delete them, matching unreadable ones included; asks first."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --discard: do not ask.")] = False,
+    reason: Annotated[
+        str | None, typer.Option(help="Only those whose reason starts with this.")
+    ] = None,
+    type_: Annotated[
+        str | None, typer.Option("--type", help="Only events whose type starts with this.")
+    ] = None,
+    business_id: Annotated[
+        str | None, typer.Option(help="Only this merchant's; 0 is the main account.")
+    ] = None,
+    subscription: Annotated[
+        str | None, typer.Option(help="Only this subscription's (queue: deliveries).")
+    ] = None,
+    older_than: Annotated[
+        int | None,
+        typer.Option(parser=_duration, metavar="TIME", help="Dead for longer: 30m, 12h or 2d."),
+    ] = None,
+    newer_than: Annotated[
+        int | None, typer.Option(parser=_duration, metavar="TIME", help="Dead for less than this.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number.")] = None,
+) -> int:
+    """List, replay or discard dead letters.
+
+    Each message is sent before it is deleted, in the order of its conversation: none is lost, and
+    an interrupted replay can be repeated. Discarding cannot be undone. No customer text is shown.
+
+    Exit codes: 0 done, 1 failed, 2 the command is wrong, 130 stopped.
+    """
+    if discard and queue is None:
+        raise typer.BadParameter("needs a queue", param_hint="--discard")
+    kinds = [KINDS[queue]] if queue else list(KINDS.values())
     try:
-        found = replays(find_target(options), kinds)
+        found = replays(find_target(StackOptions(stack_name, region, profile)), kinds)
         if not found:
-            raise StackError(f"this stack has no {options.queue} queue")
-        if options.queue is None:
+            raise StackError(f"this stack has no {queue} queue")
+        if queue is None:
             return _count(found)
-        return _replay(found[0], options)
+        [chosen] = found
+        now = chosen.read_time()
+        wanted = Filter(
+            reason=reason,
+            event_type=type_,
+            business_id=business_id,
+            subscription_id=subscription,
+            dead_before=now - older_than if older_than else None,
+            dead_after=now - newer_than if newer_than else None,
+            unreadable=discard,
+        )
+        if discard and not dry_run and not (yes or _agreed(chosen)):
+            print("Nothing was deleted.", file=sys.stderr)
+            return STOPPED
+        return _replay(chosen, wanted, limit, dry_run=dry_run, discard=discard)
     except StackError as error:
         print(error, file=sys.stderr)
         return FAILED
@@ -256,39 +318,27 @@ def _count(found: Sequence[Replay]) -> int:
     return DONE
 
 
-def _replay(replay: Replay, options: argparse.Namespace) -> int:
-    now = replay.read_time()
-    wanted = Filter(
-        reason=options.reason,
-        event_type=options.type,
-        business_id=options.business_id,
-        subscription_id=options.subscription,
-        dead_before=now - options.older_than if options.older_than else None,
-        dead_after=now - options.newer_than if options.newer_than else None,
-        unreadable=options.discard,
-    )
-    total = replay.count()
-    if options.discard and not options.dry_run and not (options.yes or _agreed(replay, total)):
-        print("Nothing was deleted.", file=sys.stderr)
-        return STOPPED
-    done = "discarded" if options.discard else "replayed"
+def _replay(
+    replay: Replay, wanted: Filter, limit: int | None, *, dry_run: bool, discard: bool
+) -> int:
+    done = "discarded" if discard else "replayed"
     tally = replay.run(
         wanted,
-        limit=options.limit,
-        dry_run=options.dry_run,
-        discard=options.discard,
-        progress=_list_line if options.dry_run else _progress(done, total),
+        limit=limit,
+        dry_run=dry_run,
+        discard=discard,
+        progress=_list_line if dry_run else _progress(done, replay.count()),
     )
-    print(summary(tally, dry_run=options.dry_run, done=done))
+    print(summary(tally, dry_run=dry_run, done=done))
     return DONE
 
 
-def _agreed(replay: Replay, total: int) -> bool:
+def _agreed(replay: Replay) -> bool:
     """Ask for confirmation; no terminal means no."""
     name = replay.kind.name
     print(
-        f"{name} has {total} dead letters; those that match will be deleted. This cannot be "
-        f"undone.\nList them first with --dry-run. To delete, type {name}: ",
+        f"{name} has {replay.count()} dead letters; those that match will be deleted. This cannot "
+        f"be undone.\nList them first with --dry-run. To delete, type {name}: ",
         end="",
         file=sys.stderr,
         flush=True,
@@ -333,47 +383,3 @@ def summary(tally: Tally, *, dry_run: bool, done: str = "replayed") -> str:
     if dry_run:
         lines.append("dry run: nothing was changed")
     return "\n".join(lines)
-
-
-def _duration(text: str) -> int:
-    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
-    if found is None:
-        raise argparse.ArgumentTypeError("must be like 30m, 12h or 2d")
-    return int(found[1]) * _UNITS[found[2]] * 1_000
-
-
-def _positive(text: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
-        raise argparse.ArgumentTypeError("must be a whole number from 1")
-    return int(text)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m wechat_kf_cli.ops.replay",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("queue", nargs="?", choices=list(KINDS), help="omit to count all queues")
-    add_stack_options(parser)
-    parser.add_argument("--dry-run", action="store_true", help="list them and change nothing")
-    parser.add_argument(
-        "--discard",
-        action="store_true",
-        help="delete them, matching unreadable ones included; asks first",
-    )
-    parser.add_argument("--yes", action="store_true", help="with --discard: do not ask")
-    parser.add_argument("--reason", help="only those whose reason starts with this")
-    parser.add_argument("--type", help="only events whose type starts with this")
-    parser.add_argument("--business-id", help="only this merchant's; 0 is the main account")
-    parser.add_argument("--subscription", help="only this subscription's (queue: deliveries)")
-    parser.add_argument(
-        "--older-than", type=_duration, help="dead for longer than this (30m, 12h, 2d)"
-    )
-    parser.add_argument("--newer-than", type=_duration, help="dead for less than this")
-    parser.add_argument("--limit", type=_positive, help="maximum number")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -68,14 +68,27 @@ class ApiClient:
         headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """Send a signed request; `json` or `body` is what it carries."""
+        signed = self.sign(method, path, json, body=body, headers=headers)
+        with requests.Session() as session:
+            return session.send(signed, timeout=TIMEOUT_SECONDS)
+
+    def sign(
+        self,
+        method: str,
+        path: str,
+        json: Any = None,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> requests.PreparedRequest:
+        """Return a request that is signed with SigV4, valid for five minutes."""
         prepared = requests.Request(
             method, self.url + path, json=json, data=body, headers=dict(headers or {})
         ).prepare()
         signed = AWSRequest(method, prepared.url, data=prepared.body, headers=prepared.headers)
         SigV4Auth(self.credentials, "execute-api", self.region).add_auth(signed)
         prepared.headers.update(dict(signed.headers.items()))
-        with requests.Session() as session:
-            return session.send(prepared, timeout=TIMEOUT_SECONDS)
+        return prepared
 
     def get(self, path: str) -> requests.Response:
         return self.request("GET", path)

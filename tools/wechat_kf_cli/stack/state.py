@@ -78,7 +78,7 @@ class StateDirectory:
         try:
             known: dict[str, Any] = json.loads(self.stack_file.read_text())
         except FileNotFoundError:
-            raise StackError(f"no stack in {self.path}: bring one up with `make up`") from None
+            raise StackError(f"no stack in {self.path}: bring one up with `wechat-kf up`") from None
         return StackInfo(**known)
 
     def forget(self) -> None:

@@ -6,7 +6,6 @@ stack and the caller's credentials; without any of them the local stack is meant
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +18,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from wechat_kf_cli.stack.clients import ApiClient, aws_client
 from wechat_kf_cli.stack.stack_error import StackError
 from wechat_kf_cli.stack.state import StateDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """What chooses a stack: its name, and where it is; the local one when all are None."""
+
+    stack_name: str | None = None
+    region: str | None = None
+    profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +51,17 @@ class Target:
         return ApiClient(self.outputs["ApiUrl"], self.region, self.credentials)
 
 
-def add_stack_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose a stack."""
-    parser.add_argument(
-        "--stack-name", help="name of the CloudFormation stack (default: the local stack)"
-    )
-    parser.add_argument("--region", help="region of the stack, if not the profile's")
-    parser.add_argument("--profile", help="AWS profile to use, if not the default one")
-
-
-def find_target(options: argparse.Namespace) -> Target:
+def find_target(options: StackOptions) -> Target:
     """Return the stack that the options name. Raises StackError when it cannot be found."""
     if options.stack_name is None and (options.region or options.profile):
         raise StackError("--region and --profile need --stack-name")
     try:
-        return _deployed(options) if options.stack_name else _local()
+        return _deployed(options, options.stack_name) if options.stack_name else _local()
     except (BotoCoreError, ClientError) as error:
         raise StackError(str(error)) from error
 
 
-def aws_session(options: argparse.Namespace) -> Any:
+def aws_session(options: StackOptions) -> Any:
     """Return the caller's AWS session. Raises StackError for an unknown profile."""
     try:
         return boto3.session.Session(profile_name=options.profile, region_name=options.region)
@@ -70,11 +69,11 @@ def aws_session(options: argparse.Namespace) -> Any:
         raise StackError(str(error)) from error
 
 
-def _deployed(options: argparse.Namespace) -> Target:
+def _deployed(options: StackOptions, stack_name: str) -> Target:
     session = aws_session(options)
-    stack = _describe(session.client("cloudformation"), options.stack_name)
+    stack = _describe(session.client("cloudformation"), stack_name)
     return Target(
-        stack_name=options.stack_name,
+        stack_name=stack_name,
         region=session.region_name,
         outputs=_pairs(stack, "Output"),
         parameters=_pairs(stack, "Parameter"),

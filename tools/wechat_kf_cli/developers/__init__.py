@@ -1,0 +1,1 @@
+"""Commands for developers who build against a stack."""
