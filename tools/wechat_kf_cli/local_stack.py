@@ -6,12 +6,16 @@ What they run is imported when they are called: operators' commands must work wi
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import Annotated, Any
 
 import typer
 
 from wechat_kf_cli.stack.stack_error import StackError
 from wechat_kf_cli.stack.state import StateDirectory
+
+NEEDED = ("aiohttp", "ministack", "samcli", "standardwebhooks")
+"""What the extra `local` installs, by the names that are imported."""
 
 
 def up() -> int:
@@ -50,14 +54,19 @@ def logs(
     return int(_import("log_view").show(grep, follow=follow))
 
 
+def simulator(context: typer.Context) -> int:
+    """Run the WeChat simulator alone, for any SDK; its own options follow (--help lists them)."""
+    _import("simulator.server").main(context.args)
+    return 0
+
+
 def _stack(name: str) -> int:
     stack = _import("stack")
     return int(stack.run_command(StateDirectory.from_environment(), getattr(stack, name)))
 
 
 def _import(module: str) -> Any:
-    try:
-        return importlib.import_module(f"wechat_kf_local.{module}")
-    except ModuleNotFoundError as error:
-        missing = f"the local stack needs {error.name}"
-        raise StackError(f"{missing}: pip install 'wechat-kf[local]'") from error
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise StackError(f"this needs {', '.join(missing)}: pip install 'wechat-kf[local]'")
+    return importlib.import_module(f"wechat_kf_local.{module}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -99,12 +98,13 @@ _add(
 )
 _add("For operators", {"doctor": doctor, "import": import_merchants, "replay": replay})
 _add("For developers", {"env": env, "listen": listen, "trigger": trigger, "sign": sign})
-
-
-@app.command(
+# The simulator reads its own options: it is a program of its own too, which the stack starts.
+app.command(
+    "simulator",
     rich_help_panel="For developers",
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
-)
-def simulator(context: typer.Context) -> None:
-    """Run the WeChat simulator alone, for any SDK; its own options follow (--help lists them)."""
-    importlib.import_module("wechat_kf_local.simulator.server").main(context.args)
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    },
+)(_ending(local_stack.simulator))

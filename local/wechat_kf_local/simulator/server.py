@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import signal
+import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -40,10 +41,23 @@ async def serve(settings: Settings, *, host: str, port: int, seed: int | None) -
     try:
         site = web.TCPSite(runner, host, port)
         await site.start()
-        print(json.dumps({"url": f"http://{host}:{runner.addresses[0][1]}"}), flush=True)
+        url = f"http://{host}:{runner.addresses[0][1]}"
+        print(json.dumps({"url": url}), flush=True)
+        if sys.stderr.isatty():
+            print(_introduce(url, settings), file=sys.stderr)
         await _told_to_end()
     finally:
         await runner.cleanup()
+
+
+def _introduce(url: str, settings: Settings) -> str:
+    """Say to people how to begin."""
+    query = f"grant_type=client_credential&appid={settings.app_id}&secret={settings.app_secret}"
+    return (
+        f"WeChat's API is at {url}, what it can be told at {url}/_sim; Ctrl-C ends.\n"
+        f"AppID {settings.app_id}, AppSecret {settings.app_secret}. Begin with a token:\n"
+        f"  curl '{url}/cgi-bin/token?{query}'"
+    )
 
 
 async def _told_to_end() -> None:
@@ -56,7 +70,7 @@ async def _told_to_end() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m wechat_kf_local.simulator",
+        prog="wechat-kf simulator",
         description="A WeChat to develop against: the API of api.weixin.qq.com with its rules, "
         "the buyers' phones, and faults on demand. GET /_sim/ lists the control API.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

@@ -12,8 +12,11 @@ from typing import Any
 
 from wechat_kf_cli.stack.stack_error import StackError
 
-ROOT = Path(__file__).parents[3]
-"""The clone this code runs from."""
+_CLONE = Path(__file__).parents[3]
+_INSTALLED = Path(__file__).parents[2] / "wechat_kf_local" / "bundle"
+
+ROOT = _CLONE if (_CLONE / "template.yaml").exists() else _INSTALLED
+"""What is deployed: the clone this code runs from, or the copy that was installed with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,12 @@ class StateDirectory:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "StateDirectory":
-        """Return the directory that `LOCAL_DIR` names (relative to the clone), or `.local`."""
-        return cls(ROOT / environment.get("LOCAL_DIR", ".local"))
+        """Return the directory that `LOCAL_DIR` names, or `.local`.
+
+        Relative to the clone; where the command was installed, to the current folder.
+        """
+        base = ROOT if ROOT == _CLONE else Path.cwd()
+        return cls(base / environment.get("LOCAL_DIR", ".local"))
 
     @property
     def stack_file(self) -> Path:
