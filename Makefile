@@ -130,8 +130,9 @@ format: $(READY) ## format the code and apply ruff's fixes
 	@$(BIN)/ruff format
 
 .PHONY: docs
-docs: $(READY) ## generate documents: HTTP API, OpenAPI, configuration
+docs: $(READY) ## generate documents: HTTP API, OpenAPI, event schemas, AsyncAPI, configuration
 	@$(BIN)/python -m generators.openapi
+	@$(BIN)/python -m generators.event_schemas
 	@$(BIN)/python -m generators.configuration_page
 
 SCAN := .venv-scan/bin

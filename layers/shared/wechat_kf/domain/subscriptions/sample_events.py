@@ -73,7 +73,7 @@ _FAILURE = {**_OUTCOME, "error": {"code": "test", "detail": "a test event"}}
 _MERCHANT = {
     "account_name": "test",
     "nickname": "test",
-    "icon_url": None,
+    "icon_url": "",
     "external_id": None,
     "status": "active",
     "welcome_message": None,
