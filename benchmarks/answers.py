@@ -72,6 +72,10 @@ class Answers:
         found: Document = self._answers[operation](request)
         return found
 
+    def change_subscription(self, **members: Value) -> None:
+        """Set attributes of the one subscription's row."""
+        self._subscription.update(encode(members))
+
     def _updated(self, request: Mapping[str, Any]) -> Document:
         ours = request["TableName"] == "MessagesTable"
         return {"Attributes": self._message if ours else request["Key"]}

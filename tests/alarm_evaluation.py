@@ -97,7 +97,7 @@ def _evaluate(expression: str, values: Mapping[str, float | None]) -> float | No
     }
     try:
         result: float | None = eval(expression, {**functions, **values})  # noqa: S307
-    except TypeError:  # an operand without data
+    except (TypeError, ZeroDivisionError):  # an operand without data, or nothing to divide by
         return None
     return result
 

@@ -33,7 +33,12 @@ REPAIR_MS = 10_000
 
 SETTINGS = load_settings(SweeperSettings)
 SWEEPER = bootstrap.sweeper(SETTINGS, SETTINGS.bulk_queue_url)
-WATCH = BacklogWatch(bootstrap.backlog_table(SETTINGS), bootstrap.drain_queue(SETTINGS), now_ms)
+WATCH = BacklogWatch(
+    bootstrap.subscriptions_table(SETTINGS),
+    bootstrap.backlog_table(SETTINGS),
+    bootstrap.drain_queue(SETTINGS),
+    now_ms,
+)
 
 
 @guard_invocation
@@ -52,12 +57,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def wake_drains() -> None:
     """Wake the drain of every backlog, and measure all of them; a failure waits a minute."""
     try:
-        waiting, oldest_ms = WATCH.wake()
+        found = WATCH.wake()
     except UnavailableError as error:
         logger.warning("backlogs not woken", reason=error.detail)
         return
-    measure("BacklogWaiting", waiting)
-    measure("BacklogOldestSeconds", oldest_ms / 1000)
+    measure("BacklogWaiting", found.waiting)
+    measure("BacklogOldestSeconds", found.oldest_ms / 1000)
+    measure("BacklogHeld", found.held)
 
 
 def sync_merchants(context: Any) -> dict[str, Any]:

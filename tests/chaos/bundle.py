@@ -177,7 +177,12 @@ class Bundle:
     def wake_drains(self) -> None:
         """The sweeper's other task."""
         try:
-            BacklogWatch(self._exposed(self.backlog), self._drains, self._clock).wake()
+            BacklogWatch(
+                self._exposed(self.subscriptions),
+                self._exposed(self.backlog),
+                self._drains,
+                self._clock,
+            ).wake()
         except (Crash, UnavailableError):
             return
 

@@ -225,5 +225,5 @@ class Deliveries:
         return result
 
     def _sweep(self) -> None:
-        BacklogWatch(self.backlog, self.drains, self.clock).wake()
+        BacklogWatch(self.store, self.backlog, self.drains, self.clock).wake()
         self.model.timeline.after(MINUTE, self._sweep)

@@ -162,7 +162,7 @@ def test_the_dashboard_shows_what_is_counted(template: Template) -> None:
     values = {
         "fate": {*Fate, "postponed"},
         "outcome": {*Status},
-        "service": {"push", "inbound", "deliveries", "outbound", "broadcasts"},
+        "service": {"push", "inbound", "deliveries", "outbound", "broadcasts", "sweeper"},
     }
     shown = [metric for widget in widgets for metric in widget["properties"]["metrics"]]
     for namespace, metric, dimension, value in (line for line in shown if len(line) != 1):

@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -22,6 +22,9 @@ from benchmarks.invocations import event_for
 from benchmarks.template_environment import function_environment
 from generators.template_file import read_template
 from tests.alarm_evaluation import Metrics, fires
+from wechat_kf.adapters.aws.dynamo import Value, encode
+from wechat_kf.domain.clock import HOUR, MINUTE, now_ms
+from wechat_kf.domain.subscriptions.delivery import RETENTION_MS
 from wechat_kf_cli.stack.state import ROOT
 
 MINUTES = 10
@@ -59,6 +62,35 @@ class World:
             entries = json.loads(body)["Entries"]
             return _json(200, {"Successful": [{"Id": one["Id"]} for one in entries], "Failed": []})
         return _json(200, self.answers[0].answer(call, json.loads(body)))
+
+
+class BacklogAnswers(Answers):
+    """A subscription that has been parking for an hour, and so have its events waited."""
+
+    def __init__(self, origin: str, *, waiting: int, waits_ms: int, **members: Value) -> None:
+        super().__init__(origin)
+        now = now_ms()
+        self.change_subscription(parking_since=now - HOUR, **members)
+        entry = encode({"entry": "42#sub-benchmark"})
+        self._rows: dict[str, list[dict[str, Any]]] = {
+            "parked": [entry],
+            "count#": [{**entry, **encode({"waiting": waiting})}],
+            "wait#": [entry],
+            "by_age": [{**entry, **encode({"expires_at": now - waits_ms + RETENTION_MS})}],
+        }
+
+    def answer(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        if operation == "TransactWriteItems":
+            return {}
+        if operation == "Scan":  # no message is stuck
+            return {"Items": []}
+        if operation == "Query" and request["TableName"] == "BacklogTable":
+            values = request["ExpressionAttributeValues"]
+            asked = values.get(":first") or values.get(":parked") or {"S": request.get("IndexName")}
+            kind = asked["S"].partition("#")[0]
+            found = (rows for name, rows in self._rows.items() if name.rstrip("#") == kind)
+            return {"Items": next(found, [])}
+        return super().answer(operation, request)
 
 
 class _Endpoint(BaseHTTPRequestHandler):
@@ -230,6 +262,38 @@ def test_dynamodb_throttles_what_comes_by_the_api(world: World, function: str) -
 def test_the_subscriber_of_all_merchants_is_dead(world: World) -> None:
     world.broken = lambda call: (500, "text/plain", b"no") if call == "webhook" else None
     assert "DeliveriesFailing" in alarms_that_fire(world, "deliveries")
+
+
+@pytest.mark.parametrize("open_for", [0, MINUTE])
+def test_its_events_wait_in_the_backlog_meanwhile(world: World, open_for: int) -> None:
+    """They wait behind older ones of their buyers."""
+    world.answers[0] = BacklogAnswers(
+        world.origin, waiting=9, waits_ms=HOUR, open_until=now_ms() + open_for
+    )
+    assert "DeliveriesFailing" in alarms_that_fire(world, "deliveries")
+
+
+@pytest.mark.parametrize("status", ["paused", "disabled"])
+def test_no_alarm_fires_for_a_busy_subscription_that_is_paused(world: World, status: str) -> None:
+    world.answers[0] = BacklogAnswers(
+        world.origin, waiting=1_000_000, waits_ms=20 * HOUR, status=status
+    )
+    assert alarms_that_fire(world, "deliveries", "sweeper") == set()
+
+
+@pytest.mark.parametrize(
+    ("waiting", "waits_ms", "alarms"),
+    [
+        (10_000, 5 * HOUR, set()),
+        (10_001, MINUTE, {"BacklogSize"}),
+        (1, 6 * HOUR + MINUTE, {"BacklogAge"}),
+    ],
+)
+def test_a_backlog_that_does_not_go_down(
+    world: World, waiting: int, waits_ms: int, alarms: set[str]
+) -> None:
+    world.answers[0] = BacklogAnswers(world.origin, waiting=waiting, waits_ms=waits_ms)
+    assert alarms_that_fire(world, "sweeper") == alarms
 
 
 def test_a_row_that_nobody_can_read_fails_every_record(world: World) -> None:

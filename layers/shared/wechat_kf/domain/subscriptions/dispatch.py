@@ -25,7 +25,8 @@ class Fate(StrEnum):
 
     DELIVERED = "delivered"
     DROPPED = "dropped"  # its subscription was removed by a caller
-    PARKED = "parked"  # it waits in the backlog
+    PARKED = "parked"  # it waits in the backlog, since its subscriber fails or is slow
+    HELD = "held"  # it waits there, since its subscription is paused
     DEAD = "dead"  # it waited too long there
 
 
@@ -110,4 +111,4 @@ class Dispatch:
         if subscription.is_active and subscription.slow_until > self.clock():
             lane, position = parked.delivery.lane, parked.delivery.position
             self.drains.wake_lanes(subscription.key, [lane], position)
-        return Fate.PARKED
+        return Fate.PARKED if subscription.is_active else Fate.HELD

@@ -10,7 +10,11 @@ from wechat_kf.domain.subscriptions.backlog import BacklogStore, DrainQueue, Par
 from wechat_kf.domain.subscriptions.courier import Courier, PostponedError
 from wechat_kf.domain.subscriptions.delivery import Delivered, Delivery, Refused, lane_of
 from wechat_kf.domain.subscriptions.dispatch import Fate
-from wechat_kf.domain.subscriptions.subscription import Subscription, SubscriptionKey
+from wechat_kf.domain.subscriptions.subscription import (
+    Subscription,
+    SubscriptionKey,
+    SubscriptionLister,
+)
 from wechat_kf.domain.subscriptions.subscription_memory import SubscriptionMemory
 from wechat_kf.errors import RetryLater
 
@@ -33,23 +37,44 @@ REFUSED_FOR_MS = HOUR
 
 
 @dataclass(frozen=True, slots=True)
+class BacklogTotals:
+    """What waits in all backlogs: for active subscriptions, and for paused ones (`held`).
+
+    `oldest_ms` is the age of the oldest event that waits for an active one.
+    """
+
+    waiting: int = 0
+    oldest_ms: int = 0
+    held: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class BacklogWatch:
     """Wakes all drains, once a minute."""
 
+    subscriptions: SubscriptionLister
     backlog: BacklogStore
     drains: DrainQueue
     clock: Clock
 
-    def wake(self) -> tuple[int, int]:
-        """Wake every drain; return how many events wait, and the age of the oldest in ms."""
-        waiting = oldest_ms = 0
+    def wake(self) -> BacklogTotals:
+        """Wake every drain, then measure the backlogs. Raises `UnavailableError`."""
         now = self.clock()
-        for key in self.backlog.parked_subscriptions():
+        keys = self.backlog.parked_subscriptions()
+        for key in keys:
             self.drains.wake(key, str(now // MINUTE))
+        owners = {business_id for business_id, _ in keys}
+        listed = [found for owner in owners for found in self.subscriptions.list(owner)]
+        active = {found.key for found in listed if found.is_active}
+        waiting = oldest_ms = held = 0
+        for key in keys:
             size = self.backlog.size(key)
+            if key not in active:  # somebody decided that it waits: nothing to alarm about
+                held += size.waiting
+                continue
             waiting += size.waiting
             oldest_ms = max(oldest_ms, now - size.oldest if size.oldest else 0)
-        return waiting, oldest_ms
+        return BacklogTotals(waiting, oldest_ms, held)
 
 
 @dataclass(frozen=True, slots=True)
