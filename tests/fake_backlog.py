@@ -52,9 +52,11 @@ class InMemoryBacklog:
     def close(self, key: SubscriptionKey) -> bool:
         with self._lock:
             shelf = self._shelves.get(key)
-            if shelf is None or shelf.waiting or shelf.recover_since is not None:
+            if shelf and (shelf.waiting or shelf.recover_since is not None):
                 return False
-            del self._shelves[key]
+            if self._subscriptions.get(*key) is None:
+                return False
+            self._shelves.pop(key, None)
             self._subscriptions.change(key, parking_since=0)
             return True
 

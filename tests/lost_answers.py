@@ -18,7 +18,7 @@ WRITES = ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems")
 
 @dataclass
 class LossyProxy:
-    """Stands before DynamoDB; after `lose_next` it drops the answer of the next write."""
+    """Stands before DynamoDB; drops the answer of the next successful write after `lose_next`."""
 
     target: str
     lost: list[str] = field(default_factory=list)
@@ -62,7 +62,8 @@ def _handler(proxy: LossyProxy) -> type[BaseHTTPRequestHandler]:
             content = answer.read()
             connection.close()
             self.close_connection = True
-            if proxy.takes_away(self.headers["X-Amz-Target"].rpartition(".")[2]):
+            operation = self.headers["X-Amz-Target"].rpartition(".")[2]
+            if answer.status == 200 and proxy.takes_away(operation):
                 return
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.headers["Content-Type"])

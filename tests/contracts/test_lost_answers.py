@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.contracts.aws_resources import Resources
+from tests.fake_backlog import InMemoryBacklog
 from tests.fakes import (
     FakeClock,
     InMemoryBroadcasts,
@@ -30,19 +31,25 @@ from tests.fakes import (
 )
 from tests.lost_answers import LosingClient, LossyProxy
 from tests.subscriptions import create_manager
+from wechat_kf.adapters.aws.attempts_table import AttemptsTable
+from wechat_kf.adapters.aws.backlog_table import BacklogTable
 from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
 from wechat_kf.adapters.aws.conversations_table import ConversationsTable
 from wechat_kf.adapters.aws.merchants_table import MerchantsTable
 from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.adapters.aws.tokens_table import TokensTable
 from wechat_kf.domain.access_token import AccessToken, ForcedRefreshes
+from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.merchants.announcements import AnnouncedMerchants
 from wechat_kf.domain.merchants.merchant import ChangedMeanwhileError, Merchant
 from wechat_kf.domain.messages.broadcasts import Broadcast
 from wechat_kf.domain.messages.message import Guarantee
-from wechat_kf.domain.subscriptions.circuit import Circuit
+from wechat_kf.domain.subscriptions.backlog import Parked
+from wechat_kf.domain.subscriptions.circuit import MOST_SUSPECTS, Circuit
+from wechat_kf.domain.subscriptions.delivery import Delivery, FailedAttempt
 from wechat_kf.domain.subscriptions.management import SubscriptionManager
 from wechat_kf.domain.subscriptions.subscription import (
+    LastError,
     Subscription,
     SubscriptionStatus,
     Target,
@@ -60,6 +67,13 @@ HOOK = Subscription(
     secrets=("whsec_old",),
 )
 TOKEN = AccessToken("token-1", requested_at=10, expires_at=7_200_000)
+NOW = 1_767_225_600_000
+
+
+def parked(number: int) -> Parked:
+    """An event of one buyer that waits for `HOOK`."""
+    event = Event(f"{number:064x}", EventType.MESSAGE_RECEIVED, "wx1", "42", "o1", NOW, {})
+    return Parked.of(Delivery(*HOOK.key, event, NOW, str(number)))
 
 
 @dataclass
@@ -82,6 +96,13 @@ class World:
         store = MerchantsTable(self.client, self.table("MerchantsTable"))
         store.add(SHOP)
         return store
+
+    def backlog(self) -> BacklogTable:
+        rows = self.table("SubscriptionsTable")
+        SubscriptionsTable(self.client, rows).add(HOOK)
+        table = BacklogTable(self.client, self.table("BacklogTable"), rows)
+        table.open(HOOK.key, NOW)
+        return table
 
     def tokens(self) -> TokensTable:
         store = TokensTable(self.client, self.table("TokensTable"), "wx1")
@@ -154,6 +175,34 @@ def test_the_worker_that_moved_the_circuit_knows_it(
     found = store.get("42", "sub_1")
     assert found is not None
     assert found.circuit == after
+
+
+@pytest.mark.parametrize("known", [0, 1, MOST_SUSPECTS - 1, MOST_SUSPECTS])
+def test_a_failure_is_counted_once(world: World, known: int) -> None:
+    store = world.subscriptions()
+    suspects = tuple(f"event-{number}" for number in range(known))
+    store.add(replace(HOOK, circuit=Circuit(failures=known, suspects=suspects)))
+    world.proxy.lose_next()
+    counted = store.count_failure(HOOK.key, "e1", LastError(NOW, "answered 500", "t"))
+    assert counted is not None
+    assert (counted.failures, counted.knows("e1")) == (known + 1, True)
+    found = store.get(*HOOK.key)
+    assert found is not None
+    assert found.circuit == counted
+
+
+def test_an_event_is_parked_once(world: World) -> None:
+    backlog = world.backlog()
+    world.proxy.lose_next()
+    assert backlog.park(parked(1), NOW) is True
+    assert backlog.size(HOOK.key).waiting == 1
+
+
+def test_a_failed_attempt_is_recorded_once(world: World, clock: FakeClock) -> None:
+    attempts = AttemptsTable(world.client, world.table("BacklogTable"), clock)
+    world.proxy.lose_next()
+    attempts.add(HOOK.key, FailedAttempt(NOW, "e1", "t", "answered 500", 500, 12))
+    assert len(attempts.latest(HOOK.key, 10)) == 1
 
 
 def test_a_merchant_is_added_and_announced_once(world: World) -> None:
@@ -282,6 +331,44 @@ def test_subscriptions_end_the_same(
     fake = InMemorySubscriptions()
     for store in (real, fake):
         store.add(HOOK)
+    assert_agreement(real, fake, losing, todo, act)
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=SLOW_EMULATOR)
+@given(todo=steps("park", "note", "remove", "bury", "recover", "revive", "close", "open"))
+def test_backlogs_end_the_same(
+    losing: LosingClient, resources: Resources, todo: list[Step]
+) -> None:
+    key = HOOK.key
+
+    def act(store: Any, name: str, one: int, two: int) -> Any:
+        event = parked(one)
+        answer = None
+        match name:
+            case "open" | "close":
+                answer = store.open(key, NOW) if name == "open" else store.close(key)
+            case "note":
+                answer = store.note(event.note_attempt(NOW + two, refused=False))
+            case "remove":
+                answer = store.remove(event, NOW), store.is_done(event.delivery)
+            case "bury":
+                answer = store.bury(event, "expired", NOW)
+            case "recover":
+                answer = store.ask_recovery(key, NOW)
+            case "revive":
+                answer = store.revive(key, NOW, two + 1)
+            case _:
+                answer = store.park(event, NOW)
+        return answer, store.size(key), store.head(key, event.delivery.lane)
+
+    rows = resources.table("SubscriptionsTable")
+    real_rows, fake_rows = SubscriptionsTable(losing, rows), InMemorySubscriptions()
+    real = BacklogTable(losing, resources.table("BacklogTable"), rows, pause=lambda _: None)
+    fake = InMemoryBacklog(fake_rows)
+    real.drop(key)
+    for table, store in ((real_rows, real), (fake_rows, fake)):
+        table.add(HOOK)
+        store.open(key, NOW)
     assert_agreement(real, fake, losing, todo, act)
 
 

@@ -113,36 +113,42 @@ class SubscriptionsTable:
     def count_failure(
         self, key: SubscriptionKey, event_id: str, error: LastError
     ) -> Circuit | None:
-        suspect = suspect_name(event_id)
-        values = {
-            **_last_error_values(error),
-            ":one": 1,
-            ":now": error.at,
-            ":names": [suspect],
-        }
-        change = (
+        """A repeat of its own, after a lost answer, finds the event among the suspects."""
+        known = Circuit()
+        while not known.knows(event_id):
+            try:
+                return _circuit(self._add_suspect(key, suspect_name(event_id), known, error))
+            except ConditionFailedError as failed:
+                if failed.old is None:
+                    return None
+                known = _circuit(failed.old)
+        self.note_failure(key, error)
+        return known
+
+    def _add_suspect(
+        self, key: SubscriptionKey, suspect: str, known: Circuit, error: LastError
+    ) -> Attributes:
+        """Count a failure unless its event is known; forget the older half of a full list."""
+        full = len(known.suspects) >= MOST_SUSPECTS
+        names = [*known.suspects[-MOST_SUSPECTS // 2 :], suspect] if full else [suspect]
+        room = "size(#suspects) >= :most"
+        return self._table.update(
+            _key(*key),
             f"ADD #failures :one SET {_SET_LAST_ERROR}, "
             "#failing_since = if_not_exists(#failing_since, :now), #suspects = "
+            + (":names" if full else "list_append(if_not_exists(#suspects, :none), :names)"),
+            {
+                **_last_error_values(error),
+                ":one": 1,
+                ":now": error.at,
+                ":names": names,
+                ":none": None if full else (),
+                ":suspect": suspect,
+                ":most": MOST_SUSPECTS,
+            },
+            condition="attribute_exists(#subscription_id) AND NOT contains(#suspects, :suspect)"
+            " AND " + (room if full else f"(attribute_not_exists(#suspects) OR NOT {room})"),
         )
-        try:
-            row = self._table.update(
-                _key(*key),
-                f"{change}list_append(if_not_exists(#suspects, :none), :names)",
-                {**values, ":none": (), ":suspect": suspect, ":most": MOST_SUSPECTS},
-                condition="attribute_exists(#subscription_id) AND NOT contains(#suspects, :suspect)"
-                " AND (attribute_not_exists(#suspects) OR size(#suspects) < :most)",
-            )
-        except ConditionFailedError as error_:
-            if error_.old is None:
-                return None
-            known = _circuit(error_.old)
-            if known.knows(event_id):
-                self.note_failure(key, error)
-                return known
-            names = [*known.suspects[-MOST_SUSPECTS // 2 :], suspect]
-            changed = self._set(key, f"{change}:names", {**values, ":names": names})
-            return _circuit(changed) if changed else None
-        return _circuit(row)
 
     def mark_slow(self, key: SubscriptionKey, until: int) -> None:
         self._set(key, "SET #slow_until = :until", {":until": until})
