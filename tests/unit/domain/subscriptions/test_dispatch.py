@@ -147,6 +147,28 @@ def test_an_event_refused_for_an_hour_is_dead_and_its_buyers_later_ones_go_on(
     assert is_direct(world)
 
 
+@pytest.mark.parametrize("reason", ["answered 500", "timed out"])
+def test_a_fault_that_meets_one_event_only_holds_its_buyer_for_a_day_and_nobody_else(
+    world: Deliveries, reason: str
+) -> None:
+    shop = world.subscribe("shop", refuses(Deferred(reason)))
+    poison = world.put([shop], "o1", kind=POISON)
+    later: list[Event] = []
+    for hour in (1, 12, 23):
+        world.at(hour * 3_600, lambda: later.append(world.put([shop], "o1")))
+        world.at(hour * 3_600, lambda hour=hour: world.put([shop], f"other-{hour}"))  # type: ignore[misc]
+    world.run(24 * 3_600 - 60)
+    assert {one.event.openid for one in world.receipts["shop"]} == {
+        "other-1",
+        "other-12",
+        "other-23",
+    }
+    world.run(24 * 3_600 + 120)
+    assert world.backlog.dead(shop) == [(poison.id, "expired")]
+    arrived = [one.event.id for one in world.receipts["shop"] if one.event.openid == "o1"]
+    assert arrived == [one.id for one in later]
+
+
 def test_a_refusal_after_a_long_wait_does_not_kill_at_once(world: Deliveries) -> None:
     shop = world.subscribe("shop", refuses(Refused("answered 422")))
     world.pause(shop)

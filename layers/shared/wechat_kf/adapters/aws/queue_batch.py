@@ -25,7 +25,12 @@ we depend on may be away for 33 hours before SQS gives a message up."""
 
 POISON_AFTER = 10
 """A record that failed unexpectedly so often is poison: it is moved to the dead-letter queue alone,
-and what is behind it goes on. Each worker counts for itself."""
+and what is behind it goes on.
+
+Each worker counts for itself, so this takes 9 n + 1 failures at most when n workers share the
+queue, and 12 minutes when one does. SQS's own count would be sooner there but wrong: it includes
+what was only postponed, so an outage would make poison of healthy records.
+"""
 
 _MOST_COUNTED = 10_000
 
