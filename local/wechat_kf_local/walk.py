@@ -6,9 +6,7 @@ Starts the stack if it is down, and stops it again at Ctrl-C, or right after the
 import base64
 import json
 import secrets
-import struct
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +25,7 @@ from wechat_kf_cli.stack.clients import (
 from wechat_kf_cli.stack.stack_error import StackError
 from wechat_kf_cli.stack.state import StackInfo, StateDirectory
 from wechat_kf_local import function_logs, stack
+from wechat_kf_local.png import plain_png
 from wechat_kf_local.stack import Progress
 
 PATIENCE_SECONDS = 20.0
@@ -41,6 +40,10 @@ class StepError(Exception):
 
 
 FAILURES = (StepError, NothingFoundError, PushRefusedError, requests.RequestException)
+
+
+ICON = base64.b64encode(plain_png(rgb=(176, 31, 54))).decode()
+"""A red square."""
 
 
 @dataclass(slots=True)
@@ -101,7 +104,7 @@ class Walk:
 
     def _register(self) -> str:
         account_name = f"shop_{secrets.token_hex(4)}"
-        body = {"account_name": account_name, "nickname": self.nickname, "icon": _icon()}
+        body = {"account_name": account_name, "nickname": self.nickname, "icon": ICON}
         merchant = _expect(self._api.post("/merchants", body), 201)
         self.business_id = merchant["business_id"]
         return f"merchant {account_name} registered with its icon: business id {self.business_id}"
@@ -226,21 +229,6 @@ def _expect(response: requests.Response, status: int) -> dict[str, Any]:
 
 def _says(event: dict[str, Any], text: str) -> bool:
     return text in event["data"].get("message", {}).values()
-
-
-def _icon() -> str:
-    """Return a red square of 64 × 64 pixels as a PNG in base64."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
-    side, red_green_blue = 64, b"\xb0\x1f\x36"
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    pixels = zlib.compress((b"\0" + red_green_blue * side) * side)
-    png = chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + png).decode()
 
 
 def run(*, once: bool) -> int:

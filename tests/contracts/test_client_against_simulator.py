@@ -30,7 +30,7 @@ from wechat_kf.wechat.messages import Image, Link, Menu, MenuItem, MiniProgramPa
 from wechat_kf.wechat.operations import Operation
 from wechat_kf.wechat.tokens import stable_token
 from wechat_kf.wechat.transport import Call, Timeouts, Transport, Upload
-from wechat_kf_local.simulator.pictures import plain_png
+from wechat_kf_local.png import plain_png
 from wechat_kf_local.simulator.rules.refusals import TEXTS
 
 BUYER = "oBuyer-of-the-contract-tests"

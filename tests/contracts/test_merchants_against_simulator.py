@@ -34,7 +34,7 @@ from wechat_kf.wechat.tokens import stable_token
 from wechat_kf.wechat.transport import Timeouts, Transport
 from wechat_kf_cli.main import run
 from wechat_kf_cli.ops import import_merchants
-from wechat_kf_local.simulator.pictures import plain_png
+from wechat_kf_local.png import plain_png
 
 REGISTER = "/cgi-bin/business/register"
 SHOP = Registration("shop_0042", "苹果旗舰店", icon=plain_png(), external_id="m-1001")

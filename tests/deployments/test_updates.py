@@ -23,7 +23,7 @@ from wechat_kf_cli.stack.clients import (
 from wechat_kf_cli.stack.stack_error import StackError
 from wechat_kf_cli.stack.state import StackInfo
 from wechat_kf_local.batch_permissions import grant_batches
-from wechat_kf_local.simulator.pictures import plain_png
+from wechat_kf_local.png import plain_png
 
 SECONDS = 60
 FAILING = """

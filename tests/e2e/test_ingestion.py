@@ -29,7 +29,7 @@ from wechat_kf_cli.stack.clients import (
     wait_until,
 )
 from wechat_kf_cli.stack.state import StackInfo
-from wechat_kf_local.simulator.pictures import plain_png
+from wechat_kf_local.png import plain_png
 
 pytestmark = pytest.mark.usefixtures("patient_wechat")
 

@@ -30,7 +30,7 @@ from wechat_kf_cli.stack.clients import (
 )
 from wechat_kf_cli.stack.state import ROOT, StackInfo
 from wechat_kf_local.emulator import ACCOUNT_ID
-from wechat_kf_local.simulator.pictures import plain_png
+from wechat_kf_local.png import plain_png
 
 ICON = base64.b64encode(plain_png()).decode()
 

@@ -27,7 +27,7 @@ from wechat_kf_cli.stack.clients import (
     wait_until,
 )
 from wechat_kf_cli.stack.state import ROOT, StackInfo, StateDirectory
-from wechat_kf_local.simulator.pictures import plain_png
+from wechat_kf_local.png import plain_png
 
 pytestmark = pytest.mark.usefixtures("patient_wechat")
 

@@ -15,7 +15,7 @@ from wechat_kf.domain.clock import MINUTE, now_ms
 from wechat_kf.domain.messages.message import OutboundMessage, accept
 from wechat_kf_cli.stack.clients import ApiClient, SimulatorClient, aws_client, wait_until
 from wechat_kf_cli.stack.state import StackInfo
-from wechat_kf_local.simulator.pictures import plain_png
+from wechat_kf_local.png import plain_png
 
 pytestmark = pytest.mark.usefixtures("patient_wechat")
 

@@ -1,12 +1,10 @@
 """Icons for the demo shops: rosettes drawn by a formula and encoded as PNG."""
 
 import math
-import struct
-import zlib
 from dataclasses import dataclass
 from itertools import product
 
-Colour = tuple[int, int, int]
+from wechat_kf_local.png import Colour, encode_png
 
 SIDE = 120
 _SAMPLES = 3
@@ -36,10 +34,8 @@ class Rosette:
 
 def png(rosette: Rosette) -> bytes:
     """Encode the rosette as a PNG of `SIDE` × `SIDE` pixels."""
-    rows = (b"\0" + b"".join(_pixel(rosette, x, y) for x in range(SIDE)) for y in range(SIDE))
-    header = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows))), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, data) for name, data in chunks)
+    pixels = (_pixel(rosette, x, y) for y in range(SIDE) for x in range(SIDE))
+    return encode_png(SIDE, b"".join(pixels))
 
 
 def _pixel(rosette: Rosette, column: int, row: int) -> bytes:
@@ -53,7 +49,3 @@ def _pixel(rosette: Rosette, column: int, row: int) -> bytes:
 
 def _scaled(position: float) -> float:
     return 2 * position / SIDE - 1
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

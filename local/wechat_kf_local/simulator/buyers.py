@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from wechat_kf_local.png import plain_png
 from wechat_kf_local.simulator.delivery import Delivered, Postman, Push
-from wechat_kf_local.simulator.pictures import plain_png
 from wechat_kf_local.simulator.pushes import Fields, Verdict
 from wechat_kf_local.simulator.rules.conversations import (
     MAIN_ACCOUNT,

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from wechat_kf_local.png import plain_png
 from wechat_kf_local.simulator.api.calls import business_id_of
 from wechat_kf_local.simulator.buyers import Buyers, Manner, Outgoing
 from wechat_kf_local.simulator.delivery import Postman
-from wechat_kf_local.simulator.pictures import plain_png
 from wechat_kf_local.simulator.pushes import Fields, PushMaker
 from wechat_kf_local.simulator.rules.conversations import MAIN_ACCOUNT
 from wechat_kf_local.simulator.rules.faults import CALL_KINDS, PUSH_KINDS

@@ -1,7 +1,7 @@
 """A typed client that a public generator makes of docs/openapi.yaml, calling the routes.
 
-Others are tried by hand when the document's forms change: `@hey-api/openapi-ts` (strict `tsc`) and
-openapi-generator for Python, Java and Go.
+tests/e2e/test_generated_clients.py calls the stack, also with `@hey-api/openapi-ts`. openapi-generator
+for Python, Java and Go is tried by hand when the document's forms change.
 """
 
 from __future__ import annotations

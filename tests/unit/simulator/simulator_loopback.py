@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from wechat_kf_local.simulator.pictures import plain_png
+from wechat_kf_local.png import plain_png
 
 NOW = 1_800_000_000.0
 SECRET = "0123456789abcdef0123456789abcdef"

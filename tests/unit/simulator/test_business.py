@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from tests.unit.simulator.simulator_loopback import Simulator
-from wechat_kf_local.simulator.pictures import plain_png
+from wechat_kf_local.png import plain_png
 
 REGISTER = "/cgi-bin/business/register"
 THREE_DAYS = 3 * 24 * 3600

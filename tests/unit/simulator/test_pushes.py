@@ -13,7 +13,7 @@ import pytest
 from tests.unit.simulator.simulator_loopback import BUYER, NOW, Receiver, Simulator
 from wechat_kf.wechat.crypto import BodyFormat, FrameCipher, Seal, seal_reply, sign_parts
 from wechat_kf.wechat.push import PushKeys, PushMode, PushOpener
-from wechat_kf_local.simulator.pictures import plain_png
+from wechat_kf_local.png import plain_png
 from wechat_kf_local.simulator.settings import Settings
 
 DEFAULT = Settings()
