@@ -1,7 +1,7 @@
 """A typed client that a public generator makes of docs/openapi.yaml, calling the routes.
 
-tests/e2e/test_generated_clients.py calls the stack, also with `@hey-api/openapi-ts`. openapi-generator
-for Python, Java and Go is tried by hand when the document's forms change.
+tests/e2e/test_generated_clients.py calls the stack, also with `@hey-api/openapi-ts`.
+openapi-generator for Python, Java and Go is tried by hand when the document's forms change.
 """
 
 from __future__ import annotations
