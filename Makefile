@@ -192,6 +192,20 @@ build: $(READY) ## build what `sam deploy` needs (ARCHITECTURE=arm64|x86_64)
 		|| echo "WARNING: python3.13 was not found, so the layer has no byte code and every cold start" \
 		"compiles it. To fix this, put python3.13 on PATH, rm -r .aws-sam, and build again."
 
+DIST ?= dist
+.PHONY: release
+release: $(READY) ## make what a release has, in dist/: wheel, sdist, built templates, OpenAPI, AsyncAPI, event schemas
+	@rm -rf $(DIST) && mkdir -p $(DIST)
+	@$(BIN)/python -m hatchling build --directory $(DIST)
+	@for architecture in arm64 x86_64; do \
+		$(MAKE) --no-print-directory build ARCHITECTURE=$$architecture BUILT=.aws-sam/release-$$architecture && \
+		tar --dereference --sort=name --exclude 'functions/*/__pycache__' --transform "s,^.aws-sam/release-$$architecture,.aws-sam/build," \
+			--transform 's,^,wechat-kf/,' -czf $(DIST)/wechat-kf-$$architecture.tar.gz \
+			LICENSE README.md samconfig.toml functions .aws-sam/release-$$architecture || exit 1; done
+	@cp docs/openapi.yaml $(DIST)/openapi.yaml
+	@tar -C docs --sort=name -czf $(DIST)/wechat-kf-events.tar.gz asyncapi.yaml schemas
+	@ls -l $(DIST)
+
 .PHONY: build-twice
 build-twice: $(READY) ## check that two builds of the same files are the same, byte for byte
 	@$(BIN)/python -m tests.rehearsal.build_twice
