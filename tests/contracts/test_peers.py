@@ -105,7 +105,7 @@ def test_wechatpy_sends_and_uploads() -> None:
 @pytest.mark.parametrize("mode", ["plain", "compatible", "secure"])
 def test_wechatpy_reads_pushes(mode: str) -> None:
     with running_simulator(*pushing("http://127.0.0.1:9/", mode)) as simulator:
-        order = {"business_id": "0", "content": TEXT, "wait": False}
+        order: dict[str, Any] = {"business_id": "0", "content": TEXT, "wait": False}
         requests.post(f"{simulator}/_sim/buyers/{BUYER}/text", json=order, timeout=10)
         requests.post(f"{simulator}/_sim/idle", timeout=60)
         [push] = requests.get(f"{simulator}/_sim/pushes", timeout=10).json()["items"]
