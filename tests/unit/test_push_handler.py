@@ -14,6 +14,7 @@ import json
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -166,7 +167,7 @@ def load(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Function:
         monkeypatch.setenv(name, value)
     monkeypatch.delitem(sys.modules, MODULE, raising=False)
     function = Function(importlib.import_module(MODULE), io.StringIO())
-    name = f"push-{id(function)}"
+    name = f"push-{uuid.uuid4().hex}"
     monkeypatch.setattr(
         function.module, "logger", Logger(service=name, level="DEBUG", stream=function.log)
     )
