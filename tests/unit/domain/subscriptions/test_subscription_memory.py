@@ -9,7 +9,9 @@ import pytest
 
 from tests.fakes import FakeClock, InMemorySubscriptions
 from wechat_kf.domain.clock import MINUTE, SECOND
+from wechat_kf.domain.subscriptions.circuit import Circuit
 from wechat_kf.domain.subscriptions.subscription import (
+    LastError,
     Subscription,
     SubscriptionStatus,
     Target,
@@ -133,3 +135,100 @@ def test_an_unknown_list_of_a_table_that_is_down_fails(clock: FakeClock) -> None
     store.down = True
     with pytest.raises(UnavailableError):
         cached.list("42")
+
+
+ERROR = LastError(5, "answered 500", "wechat.kf.message.received")
+
+
+class CountingSubscriptions(InMemorySubscriptions):
+    """Counts the reads of single rows."""
+
+    reads = 0
+
+    def get(self, business_id: str, subscription_id: str) -> Subscription | None:
+        self.reads += 1
+        return super().get(business_id, subscription_id)
+
+
+@pytest.fixture
+def store() -> CountingSubscriptions:
+    made = CountingSubscriptions()
+    made.add(ACTIVE)
+    return made
+
+
+@pytest.fixture
+def memory(store: CountingSubscriptions, clock: FakeClock) -> SubscriptionMemory:
+    made = SubscriptionMemory(store, clock)
+    assert made.get(*ACTIVE.key) == ACTIVE
+    return made
+
+
+def test_it_is_read_every_three_seconds(
+    store: CountingSubscriptions, memory: SubscriptionMemory, clock: FakeClock
+) -> None:
+    store.reads = 0
+    clock.advance(3 * SECOND - 1)
+    memory.get(*ACTIVE.key)
+    assert store.reads == 0
+    clock.advance(1)
+    memory.get(*ACTIVE.key)
+    assert store.reads == 1
+
+
+def test_a_counted_failure_shows_at_once_and_is_no_news_of_the_rest(
+    store: CountingSubscriptions, memory: SubscriptionMemory, clock: FakeClock
+) -> None:
+    clock.advance(3 * SECOND - 1)
+    counted = memory.count_failure(ACTIVE, "e1", ERROR)
+    assert counted.circuit.failures == 1
+    store.reads = 0
+    assert memory.get(*ACTIVE.key) == counted
+    assert store.reads == 0
+    clock.advance(1)
+    memory.get(*ACTIVE.key)
+    assert store.reads == 1
+
+
+def test_a_moved_circuit_shows_at_once(memory: SubscriptionMemory) -> None:
+    opened = Circuit(failures=5, open_until=9)
+    assert memory.move_circuit(ACTIVE, opened) == replace(ACTIVE, circuit=opened)
+    found = memory.get(*ACTIVE.key)
+    assert found is not None
+    assert found.circuit == opened
+
+
+def test_the_last_error_is_written(
+    store: CountingSubscriptions, memory: SubscriptionMemory
+) -> None:
+    memory.note_failure(ACTIVE, ERROR)
+    found = store.get(*ACTIVE.key)
+    assert found is not None
+    assert found.last_error == ERROR
+
+
+def test_a_failure_of_one_that_is_gone_counts_nowhere(
+    store: CountingSubscriptions, memory: SubscriptionMemory
+) -> None:
+    store.remove(*ACTIVE.key)
+    assert memory.count_failure(ACTIVE, "e1", ERROR) == ACTIVE
+    assert memory.get(*ACTIVE.key) is None
+
+
+@pytest.mark.parametrize("change", ["lost circuit", "slow", "update", "forget"])
+def test_after_a_change_the_row_is_read_again(
+    store: CountingSubscriptions, memory: SubscriptionMemory, change: str
+) -> None:
+    if change == "lost circuit":
+        store.move_circuit(ACTIVE, Circuit(open_until=7))  # by a rival
+        assert memory.move_circuit(ACTIVE, Circuit(open_until=9)) is None
+    elif change == "slow":
+        memory.mark_slow(ACTIVE, 5)
+    elif change == "update":
+        memory.update(replace(ACTIVE, status=SubscriptionStatus.PAUSED))
+    else:
+        store.change(ACTIVE.key, slow_until=3)
+        memory.forget(ACTIVE)
+    found = memory.get(*ACTIVE.key)
+    assert found == store.get(*ACTIVE.key)
+    assert found != ACTIVE

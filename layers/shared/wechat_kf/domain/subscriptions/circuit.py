@@ -72,8 +72,6 @@ class Circuit:
 
         An event that has failed before gives way to the others for a moment.
         """
-        if self.closed:
-            return 0
         from_when = self.open_until + (WAY_MS if self.knows(event_id) else 0)
         return max(0, from_when - now)
 
