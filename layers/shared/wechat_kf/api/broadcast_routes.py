@@ -15,7 +15,7 @@ from wechat_kf.api.broadcast_models import (
 )
 from wechat_kf.api.dependencies import needs
 from wechat_kf.api.parameters import BusinessId, IdempotencyKey
-from wechat_kf.api.responses import describe_responses
+from wechat_kf.api.responses import answer, describe_responses
 from wechat_kf.domain.messages.broadcasts import Broadcasts
 from wechat_kf.domain.messages.permission import MAY_NOT_SEND, SendingPermission
 from wechat_kf.domain.messages.ports import BroadcastQueue
@@ -60,12 +60,8 @@ def create_broadcast(
     permission.check_content(request.content)
     broadcast = broadcasts.accept(request)
     queue.put(broadcast)
-    return Response(
-        status_code=202,
-        content_type="application/json",
-        body=BroadcastResponse.of(broadcast),
-        headers={"Location": f"/merchants/{business_id}/broadcasts/{broadcast.broadcast_id}"},
-    )
+    location = f"/merchants/{business_id}/broadcasts/{broadcast.broadcast_id}"
+    return answer(202, BroadcastResponse.of(broadcast), location)
 
 
 @router.get(

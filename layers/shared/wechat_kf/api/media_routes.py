@@ -18,7 +18,7 @@ from wechat_kf.api.media_models import (
     TooLargeError,
     TooLargeToRelayError,
 )
-from wechat_kf.api.responses import BYTES, describe_responses
+from wechat_kf.api.responses import BYTES, answer, describe_responses
 from wechat_kf.domain.media import MediaLibrary
 from wechat_kf.errors import InvalidRequestError
 from wechat_kf.wechat.media import MAX_IMAGE_BYTES
@@ -77,12 +77,7 @@ def upload_media(
         raise TooLargeError(f"an image may have at most {MAX_IMAGE_BYTES} bytes")
     fresh = "no-cache" in (cache_control or "").lower()
     media, new = library.upload(image, fresh=fresh)
-    return Response(
-        status_code=201 if new else 200,
-        content_type="application/json",
-        body=MediaResponse.of(media),
-        headers={"Location": f"/media/{media.media_id}"},
-    )
+    return answer(201 if new else 200, MediaResponse.of(media), f"/media/{media.media_id}")
 
 
 @router.get(

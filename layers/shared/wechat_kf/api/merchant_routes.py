@@ -18,7 +18,7 @@ from wechat_kf.api.merchant_models import (
     SyncResponse,
 )
 from wechat_kf.api.parameters import Cursor
-from wechat_kf.api.responses import describe_responses
+from wechat_kf.api.responses import answer, describe_responses
 from wechat_kf.api.validators import BUSINESS_ID
 from wechat_kf.domain.merchants.changes import MerchantAdmin, MerchantChange, MerchantQuery
 from wechat_kf.domain.merchants.contact_button import contact_button
@@ -67,12 +67,8 @@ def register_merchant(
 ) -> Response[MerchantResponse]:
     """Open a sub-merchant at WeChat. Safe to repeat after any failure."""
     merchant, created = registrar.register(body.to_domain())
-    return Response(
-        status_code=201 if created else 200,
-        content_type="application/json",
-        body=MerchantResponse.of(merchant),
-        headers={"Location": f"/merchants/{merchant.business_id}"},
-    )
+    location = f"/merchants/{merchant.business_id}"
+    return answer(201 if created else 200, MerchantResponse.of(merchant), location)
 
 
 @router.get(

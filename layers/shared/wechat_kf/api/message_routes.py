@@ -12,7 +12,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from wechat_kf.api.dependencies import needs
 from wechat_kf.api.message_models import MessageResponse, SendMessageRequest
 from wechat_kf.api.parameters import BusinessId, IdempotencyKey, MessageId
-from wechat_kf.api.responses import describe_responses
+from wechat_kf.api.responses import answer, describe_responses
 from wechat_kf.domain.messages.acceptance import Acceptance, AcceptanceUncertainError
 from wechat_kf.domain.messages.conversations import Window
 from wechat_kf.domain.messages.message import OutboundMessage
@@ -131,12 +131,7 @@ def _answer_accepted(
     message: OutboundMessage, find_window: Callable[[], Window]
 ) -> Response[MessageResponse]:
     path = f"/merchants/{message.business_id}/messages/{message.message_id}"
-    return Response(
-        status_code=202,
-        content_type="application/json",
-        body=MessageResponse.of(message, _look_up_window(find_window)),
-        headers={"Location": path},
-    )
+    return answer(202, MessageResponse.of(message, _look_up_window(find_window)), path)
 
 
 def _look_up_window(find_window: Callable[[], Window]) -> Window | None:

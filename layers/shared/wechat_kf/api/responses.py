@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
+from aws_lambda_powertools.event_handler import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from wechat_kf.api.error_codes import wechat_statuses
@@ -19,6 +20,8 @@ FROM_WECHAT = "x-wechat-errors"
 """Extension of a response: whether WeChat's refusals come with this status too."""
 
 BYTES = {"schema": {"type": "string", "format": "binary"}}
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _RETRY_AFTER = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
 
@@ -68,6 +71,12 @@ class Problem(BaseModel):
         None, description="the status for which a message cannot be sent again"
     )
     errors: list[FieldFault] | None = Field(None, description="every field at fault")
+
+
+def answer(status: int, body: Model, location: str | None = None) -> Response[Model]:
+    """Return a response with JSON, and with a `Location` if there is one."""
+    headers = {"Location": location} if location else {}
+    return Response(status, "application/json", body, headers)
 
 
 def describe_responses(

@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BeforeValidator, StringConstraints
 
 from wechat_kf.api.dependencies import needs
-from wechat_kf.api.responses import describe_responses
+from wechat_kf.api.responses import answer, describe_responses
 from wechat_kf.api.subscription_models import (
     AnyTarget,
     ChangeSubscriptionRequest,
@@ -80,12 +80,8 @@ def create_subscription(
 ) -> Response[CreatedSubscriptionResponse]:
     target = _to_target(business_id, body.target, allowed)
     created = subscriptions.create(business_id, target, frozenset(body.event_types))
-    return Response(
-        status_code=201,
-        content_type="application/json",
-        body=CreatedSubscriptionResponse.of(created),
-        headers={"Location": f"/merchants/{business_id}/subscriptions/{created.subscription_id}"},
-    )
+    location = f"/merchants/{business_id}/subscriptions/{created.subscription_id}"
+    return answer(201, CreatedSubscriptionResponse.of(created), location)
 
 
 @router.get(
@@ -177,11 +173,7 @@ def send_test_event(
     """Send an event to an active subscription, whatever event types it chose; else 409."""
     event_type = (body or TestEventRequest()).event_type
     event = subscriptions.test(business_id, subscription_id, event_type)
-    return Response(
-        status_code=202,
-        content_type="application/json",
-        body=TestEventResponse(event_id=event.id),
-    )
+    return answer(202, TestEventResponse(event_id=event.id))
 
 
 @router.get(
@@ -220,11 +212,7 @@ def recover_events(
     body: Annotated[RecoverRequest, Body()],
 ) -> Response[SubscriptionResponse]:
     recovering = subscriptions.recover(business_id, subscription_id, body.since_ms)
-    return Response(
-        status_code=202,
-        content_type="application/json",
-        body=SubscriptionResponse.of(recovering, subscriptions.size(recovering)),
-    )
+    return answer(202, SubscriptionResponse.of(recovering, subscriptions.size(recovering)))
 
 
 @router.post(
