@@ -16,20 +16,20 @@ transactions. One more partition, `parked`, lists the subscriptions that have a 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
-
-from botocore.exceptions import ClientError
 
 from wechat_kf.adapters.aws.client_errors import as_unavailable
 from wechat_kf.adapters.aws.dynamo import (
     Attributes,
     ConditionFailedError,
+    Part,
     Query,
     Table,
     Value,
     encode,
+    transact,
 )
 from wechat_kf.adapters.aws.queues import delivery_from_body, delivery_to_body
 from wechat_kf.domain.clock import SECOND
@@ -45,6 +45,7 @@ from wechat_kf.domain.subscriptions.subscription import SubscriptionKey
 from wechat_kf.errors import UnavailableError
 
 COUNTS: Final = 8
+_COUNTS: Final = tuple(f"count#{number}" for number in range(COUNTS))
 PARKED: Final = "parked"
 RECOVERY: Final = "recovery"
 
@@ -52,9 +53,6 @@ _MOST_DEAD_COUNTED = 1_000
 _POSITION_DIGITS = 40
 _PAGE = 1_000
 _DELETED_AT_ONCE = 25
-_TRIES = 5
-"""Transactions on the same item at the same moment cancel each other; each is tried again."""
-
 _PLACE = ("entry", "event_id", "tried_since", "tried_at")
 
 
@@ -75,68 +73,45 @@ class BacklogTable:
         self._pause = pause
 
     def open(self, key: SubscriptionKey, now: int) -> None:
-        counts = [
-            self._put(key, f"count#{number}", {"waiting": 0, "since": now})
-            for number in range(COUNTS)
-        ]
-        row = {
-            **_update(_row_key(key), "SET #parking_since = :now", {":now": now}),
-            "ConditionExpression": "attribute_exists(#subscription_id)"
-            " AND attribute_not_exists(#parking_since)",
-            "ExpressionAttributeNames": {
-                "#parking_since": "parking_since",
-                "#subscription_id": "subscription_id",
-            },
-        }
         self._write(
-            [
-                {"Update": {"TableName": self._subscriptions.name, **row}},
-                {"Put": self._on_table({"Item": encode(_registration(key))})},
-                *counts,
-            ]
+            self._subscriptions.part(
+                "Update",
+                _row_key(key),
+                change="SET #parking_since = :now",
+                values={":now": now},
+                condition="attribute_exists(#subscription_id)"
+                " AND attribute_not_exists(#parking_since)",
+            ),
+            self._table.part("Put", _registration(key)),
+            *(self._put(_key(key, count), {"waiting": 0, "since": now}) for count in _COUNTS),
         )
 
     def close(self, key: SubscriptionKey) -> bool:
-        counts = [
-            {
-                "Delete": self._on_table(
-                    {
-                        "Key": encode(_key(key, f"count#{number}")),
-                        "ConditionExpression": "attribute_not_exists(#waiting) OR #waiting = :none",
-                        "ExpressionAttributeNames": {"#waiting": "waiting"},
-                        "ExpressionAttributeValues": encode({":none": 0}),
-                    }
-                )
-            }
-            for number in range(COUNTS)
-        ]
-        row = {
-            "Key": encode(_row_key(key)),
-            "UpdateExpression": "REMOVE #parking_since",
-            "ConditionExpression": "attribute_exists(#subscription_id)",
-            "ExpressionAttributeNames": {
-                "#parking_since": "parking_since",
-                "#subscription_id": "subscription_id",
-            },
-        }
+        nothing = "attribute_not_exists(#waiting) OR #waiting = :none"
         failed = self._write(
-            [
-                {"Update": {"TableName": self._subscriptions.name, **row}},
-                {"Delete": self._on_table({"Key": encode(_registration(key))})},
-                {"ConditionCheck": self._absent(key, RECOVERY)},
-                *counts,
-            ]
+            self._subscriptions.part(
+                "Update",
+                _row_key(key),
+                change="REMOVE #parking_since",
+                condition="attribute_exists(#subscription_id)",
+            ),
+            self._table.part("Delete", _registration(key)),
+            self._table.part(
+                "ConditionCheck", _key(key, RECOVERY), condition="attribute_not_exists(#entry)"
+            ),
+            *(
+                self._table.part("Delete", _key(key, count), condition=nothing, values={":none": 0})
+                for count in _COUNTS
+            ),
         )
         return not failed
 
     def park(self, parked: Parked, since: int) -> bool:
-        key = parked.delivery.key
-        item = _waiting_item(parked)
         failed = self._write(
-            [
-                self._count(parked, 1, "#since = :since", {":since": since}),
-                {"Put": {**self._absent(key, item["entry"], keyed=False), "Item": encode(item)}},
-            ]
+            self._count(parked, 1, "#since = :since", {":since": since}),
+            self._table.part(
+                "Put", _waiting_item(parked), condition="attribute_not_exists(#entry)"
+            ),
         )
         return 0 not in failed
 
@@ -163,31 +138,23 @@ class BacklogTable:
             )
 
     def remove(self, parked: Parked, now: int) -> None:
-        done = {"delete_at_seconds": (now + DONE_KEPT_MS) // SECOND}
+        done = _key(parked.delivery.key, _done_entry(parked.delivery))
         self._write(
-            [
-                self._take(parked, _waiting_entry(parked)),
-                self._put(parked.delivery.key, _done_entry(parked.delivery), done),
-                self._count(parked, -1),
-            ]
+            self._take(parked, _waiting_entry(parked)),
+            self._put(done, {"delete_at_seconds": (now + DONE_KEPT_MS) // SECOND}),
+            self._count(parked, -1),
         )
 
     def is_done(self, delivery: Delivery) -> bool:
         return self._table.get(_key(delivery.key, _done_entry(delivery))) is not None
 
     def bury(self, parked: Parked, reason: str, now: int) -> None:
-        dead = {
-            **_key(parked.delivery.key, _dead_entry(parked)),
-            **_event(parked),
-            "reason": reason,
-            "delete_at_seconds": (now + DEAD_KEPT_MS) // SECOND,
-        }
+        delete_at = (now + DEAD_KEPT_MS) // SECOND
+        dead = {**_event(parked), "reason": reason, "delete_at_seconds": delete_at}
         self._write(
-            [
-                self._take(parked, _waiting_entry(parked)),
-                {"Put": self._on_table({"Item": encode(dead)})},
-                self._count(parked, -1),
-            ]
+            self._take(parked, _waiting_entry(parked)),
+            self._put(_key(parked.delivery.key, _dead_entry(parked)), dead),
+            self._count(parked, -1),
         )
 
     def heads(
@@ -229,13 +196,10 @@ class BacklogTable:
         rows, more = self._page(key, start, "dead~", limit=limit)
         for row in rows:
             dead = _parked(row)
-            item = _waiting_item(dead.revive(now))
             self._write(
-                [
-                    self._take(dead, row["entry"]),
-                    {"Put": self._on_table({"Item": encode(item)})},
-                    self._count(dead, 1, "attribute_exists(#since)"),
-                ]
+                self._take(dead, row["entry"]),
+                self._table.part("Put", _waiting_item(dead.revive(now))),
+                self._count(dead, 1),
             )
         if more is None:
             self._table.delete(_key(key, RECOVERY))
@@ -329,52 +293,17 @@ class BacklogTable:
 
     # -- transactions
 
-    def _write(self, writes: Sequence[Mapping[str, Any]]) -> frozenset[int]:
+    def _write(self, *parts: Part) -> Collection[int]:
         """Write all, or nothing and return which conditions failed."""
-        for attempt in range(_TRIES):
-            with as_unavailable("DynamoDB"):
-                try:
-                    self._client.transact_write_items(TransactItems=writes)
-                    return frozenset()
-                except ClientError as error:
-                    reasons: Any = error.response.get("CancellationReasons")
-                    if not reasons:
-                        raise
-            failed = frozenset(
-                number
-                for number, reason in enumerate(reasons)
-                if reason.get("Code") == "ConditionalCheckFailed"
-            )
-            if failed:
-                return failed
-            self._pause(0.03 * (attempt + 1))
-        raise UnavailableError("other workers are changing the same backlog")
+        return transact(self._client, parts, self._pause)
 
-    def _on_table(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        return {"TableName": self._table.name, **request}
+    def _put(self, key: Mapping[str, Value], values: Mapping[str, Value]) -> Part:
+        return self._table.part("Put", {**key, **values})
 
-    def _put(self, key: SubscriptionKey, entry: str, values: Mapping[str, Value]) -> dict[str, Any]:
-        return {"Put": self._on_table({"Item": encode({**_key(key, entry), **values})})}
-
-    def _absent(self, key: SubscriptionKey, entry: str, *, keyed: bool = True) -> dict[str, Any]:
-        condition = {
-            "ConditionExpression": "attribute_not_exists(#entry)",
-            "ExpressionAttributeNames": {"#entry": "entry"},
-        }
-        named = {"Key": encode(_key(key, entry))} if keyed else {}
-        return self._on_table({**named, **condition})
-
-    def _take(self, parked: Parked, entry: str) -> dict[str, Any]:
+    def _take(self, parked: Parked, entry: str) -> Part:
         """Delete an event that must be there."""
-        return {
-            "Delete": self._on_table(
-                {
-                    "Key": encode(_key(parked.delivery.key, entry)),
-                    "ConditionExpression": "attribute_exists(#entry)",
-                    "ExpressionAttributeNames": {"#entry": "entry"},
-                }
-            )
-        }
+        key = _key(parked.delivery.key, entry)
+        return self._table.part("Delete", key, condition="attribute_exists(#entry)")
 
     def _count(
         self,
@@ -382,31 +311,16 @@ class BacklogTable:
         change: int,
         condition: str = "attribute_exists(#since)",
         values: Mapping[str, Value] | None = None,
-    ) -> dict[str, Any]:
+    ) -> Part:
         """Change the count of an event's lanes, while parking is on."""
         number = int(parked.delivery.lane[:2], 16) % COUNTS
-        counted = _update(
-            _key(parked.delivery.key, f"count#{number}"),
-            "ADD #waiting :change",
-            {":change": change, **(values or {})},
+        return self._table.part(
+            "Update",
+            _key(parked.delivery.key, _COUNTS[number]),
+            change="ADD #waiting :change",
+            condition=condition,
+            values={":change": change, **(values or {})},
         )
-        return {
-            "Update": self._on_table(
-                {
-                    **counted,
-                    "ConditionExpression": condition,
-                    "ExpressionAttributeNames": {"#waiting": "waiting", "#since": "since"},
-                }
-            )
-        }
-
-
-def _update(key: Mapping[str, Value], change: str, values: Mapping[str, Value]) -> dict[str, Any]:
-    return {
-        "Key": encode(key),
-        "UpdateExpression": change,
-        "ExpressionAttributeValues": encode(values),
-    }
 
 
 def _partition(key: SubscriptionKey) -> str:

@@ -10,13 +10,13 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from wechat_kf.adapters.aws.client_errors import as_unavailable
+from wechat_kf.adapters.aws.client_errors import as_unavailable, is_wrong_request
 from wechat_kf.errors import InvalidRequestError, UnavailableError
 
 _LONGEST_KEY = 256  # characters: of 4 bytes at most, so below DynamoDB's 1 024 bytes
@@ -25,9 +25,15 @@ _LATEST_MS = 10**14
 _BATCH_TRIES = 5
 """DynamoDB leaves keys of a batch unread when it is throttled or the answer is too large."""
 
+_TRANSACTION_TRIES = 5
+_TRANSACTION_PAUSE_SECONDS = 0.04
+
 Value = str | int | Sequence[str] | None
 Attributes = dict[str, Any]
 """An item as we see it: attribute name → text, whole number or list of texts."""
+
+Part = dict[str, Any]
+"""A part of a transaction, from `Table.part`."""
 
 
 class ConditionFailedError(Exception):
@@ -124,6 +130,33 @@ class Table:
         )
         return bool(answer.get("Attributes"))
 
+    def part(
+        self,
+        verb: str,
+        target: Mapping[str, Value],
+        *,
+        condition: str | None = None,
+        change: str | None = None,
+        values: Mapping[str, Value] | None = None,
+    ) -> Part:
+        """Return a part of a transaction.
+
+        Args:
+            verb: `Put` an item, or `Update`, `Delete` or `ConditionCheck` a key.
+            target: The item, or the key.
+            condition: What must hold, or nothing of the transaction is written.
+            change: What an update does.
+            values: Those of the condition and of the change.
+        """
+        request = {
+            "TableName": self.name,
+            "Item" if verb == "Put" else "Key": encode(target),
+            **_expressions(values, condition=condition, change=change),
+        }
+        if condition:
+            request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        return {verb: request}
+
     def query(self, query: Query) -> tuple[list[Attributes], Attributes | None]:
         """Return one page of items, and the key it ended at if there may be more."""
         return self._read(self.client.query, query, ScanIndexForward=not query.newest_first)
@@ -166,6 +199,34 @@ class Table:
                 old: Any = error.response.get("Item")
                 raise ConditionFailedError(decode(old) if old else None) from None
         return answer
+
+
+def transact(
+    client: Any, parts: Sequence[Part], pause: Callable[[float], None]
+) -> dict[int, Attributes]:
+    """Write all parts, or none and return the items that break a condition, by number of part.
+
+    Transactions on the same item at the same moment cancel each other: each is tried again. Raise
+    `UnavailableError` when that does not help.
+    """
+    for attempt in range(_TRANSACTION_TRIES):
+        with as_unavailable("DynamoDB"):
+            try:
+                client.transact_write_items(TransactItems=parts)
+                return {}
+            except ClientError as error:
+                reasons: Any = error.response.get("CancellationReasons")
+                if not reasons or is_wrong_request(error):
+                    raise
+        blocking = {
+            number: decode(reason.get("Item", {}))
+            for number, reason in enumerate(reasons)
+            if reason.get("Code") == "ConditionalCheckFailed"
+        }
+        if blocking:
+            return blocking
+        pause(_TRANSACTION_PAUSE_SECONDS * (attempt + 1))
+    raise UnavailableError("other requests are changing the same items")
 
 
 _PARAMETERS = {

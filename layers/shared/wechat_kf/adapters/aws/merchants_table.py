@@ -7,35 +7,29 @@ the business id). In DynamoDB only keys are unique, so one transaction writes al
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
-from wechat_kf.adapters.aws.client_errors import as_unavailable, is_wrong_request
 from wechat_kf.adapters.aws.dynamo import (
     Attributes,
+    Part,
     Query,
     Table,
     Value,
     cursor,
     cursor_parts,
-    decode,
-    encode,
+    transact,
 )
 from wechat_kf.domain.merchants.merchant import ChangedMeanwhileError, Merchant, MerchantStatus
 from wechat_kf.domain.paging import Page
-from wechat_kf.errors import ConflictError, UnavailableError
+from wechat_kf.errors import ConflictError
 
 MERCHANT: Final = "merchant"
 ACCOUNT_NAME: Final = "account_name"
 EXTERNAL_ID: Final = "external_id"
 
 _PLACE: Final = {"kind": "sync", "key": "place"}
-
-TRIES = 4
-"""Transactions on the same items at the same moment cancel each other; each is tried again."""
 
 
 class MerchantsTable:
@@ -49,7 +43,9 @@ class MerchantsTable:
         self._pause = pause
 
     def add(self, merchant: Merchant) -> Merchant:
-        blocking = self._write([_put_new(item) for item in _items(merchant).values()])
+        blocking = self._write(
+            {kind: self._put_new(item) for kind, item in _items(merchant).items()}
+        )
         if existing := blocking.get(MERCHANT):
             return _merchant(existing)
         _refuse_taken_names(blocking)
@@ -57,7 +53,7 @@ class MerchantsTable:
 
     def update(self, before: Merchant, after: Merchant) -> Merchant:
         stored = replace(after, version=before.version + 1)
-        blocking = self._write(_replacement(before, stored))
+        blocking = self._write(self._replacement(before, stored))
         if MERCHANT in blocking:
             existing = blocking[MERCHANT]
             if existing and _merchant(existing) == stored:  # our own write: its answer was lost
@@ -98,80 +94,33 @@ class MerchantsTable:
         pointer = self._table.get({"kind": kind, "key": name})
         return self.get(pointer["business_id"]) if pointer else None
 
-    def _write(self, writes: Sequence[_Write]) -> dict[str, Attributes]:
+    def _write(self, writes: Mapping[str, Part]) -> dict[str, Attributes]:
         """Write all, or none and return the items that stand in the way, by kind."""
-        transaction = [
-            {write.verb: {"TableName": self._table.name, **write.request}} for write in writes
-        ]
-        for attempt in range(TRIES):
-            with as_unavailable("DynamoDB"):
-                try:
-                    self._client.transact_write_items(TransactItems=transaction)
-                    return {}
-                except ClientError as error:
-                    reasons: Any = error.response.get("CancellationReasons")
-                    if not reasons or is_wrong_request(error):
-                        raise
-            blocking = {
-                write.kind: decode(reason.get("Item", {}))
-                for write, reason in zip(writes, reasons, strict=True)
-                if reason.get("Code") == "ConditionalCheckFailed"
-            }
-            if blocking:
-                return blocking
-            self._pause(0.05 * (attempt + 1))
-        raise UnavailableError("another request is changing the same merchant")
+        blocking = transact(self._client, [*writes.values()], self._pause)
+        return {kind: blocking[n] for n, kind in enumerate(writes) if n in blocking}
 
+    def _put_new(self, item: Mapping[str, Value]) -> Part:
+        return self._table.part("Put", item, condition="attribute_not_exists(#key)")
 
-@dataclass(frozen=True, slots=True)
-class _Write:
-    """One part of a transaction: `verb` is Put or Delete, `kind` the item's."""
-
-    kind: str
-    verb: str
-    request: Mapping[str, Any]
-
-
-def _put_new(item: Mapping[str, Any]) -> _Write:
-    return _put(item, "attribute_not_exists(#key)", {"#key": "key"})
-
-
-def _put(
-    item: Mapping[str, Any],
-    condition: str,
-    names: Mapping[str, str],
-    values: Mapping[str, Value] | None = None,
-) -> _Write:
-    request = {
-        "Item": encode(item),
-        "ConditionExpression": condition,
-        "ExpressionAttributeNames": names,
-        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-    }
-    if values:
-        request["ExpressionAttributeValues"] = encode(values)
-    return _Write(item["kind"], "Put", request)
-
-
-def _replacement(before: Merchant, after: Merchant) -> list[_Write]:
-    """Return the writes of an update; the condition on the version protects the names too."""
-    old, new = _items(before), _items(after)
-    writes = [
-        _put(
-            new[MERCHANT],
-            "#version = :version",
-            {"#version": "version"},
-            {":version": before.version},
-        )
-    ]
-    if before.external_id == after.external_id:
+    def _replacement(self, before: Merchant, after: Merchant) -> dict[str, Part]:
+        """Return the writes of an update; the condition on the version protects the names too."""
+        old, new = _items(before), _items(after)
+        writes = {
+            MERCHANT: self._table.part(
+                "Put",
+                new[MERCHANT],
+                condition="#version = :version",
+                values={":version": before.version},
+            )
+        }
+        if before.external_id == after.external_id:
+            return writes
+        if EXTERNAL_ID in old:
+            key = {"kind": EXTERNAL_ID, "key": before.external_id}
+            writes["old_external_id"] = self._table.part("Delete", key)
+        if EXTERNAL_ID in new:
+            writes[EXTERNAL_ID] = self._put_new(new[EXTERNAL_ID])
         return writes
-    if EXTERNAL_ID in old:
-        key = {"kind": EXTERNAL_ID, "key": before.external_id}
-        writes.append(_Write("old_external_id", "Delete", {"Key": encode(key)}))
-    if EXTERNAL_ID in new:
-        writes.append(_put_new(new[EXTERNAL_ID]))
-    return writes
 
 
 def _refuse_taken_names(blocking: Mapping[str, Attributes]) -> None:
