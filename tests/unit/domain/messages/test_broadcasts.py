@@ -13,6 +13,7 @@ from wechat_kf.domain.messages.broadcasts import (
     Recipient,
 )
 from wechat_kf.domain.messages.message import Guarantee
+from wechat_kf.domain.paging import Page
 from wechat_kf.errors import IdempotencyKeyReusedError, InvalidRequestError, NotFoundError
 
 TEXT = {"type": "text", "text": "您的订单已发货。"}
@@ -108,3 +109,12 @@ def test_recipients_are_read_page_by_page(broadcasts: Broadcasts) -> None:
     assert len({one.message_id for one in seen}) == 30
     assert pages == 3
     assert broadcasts.recipients(broadcast, start=30, limit=10).items == []
+
+
+def test_a_page_beyond_the_end_reads_nothing(
+    broadcasts: Broadcasts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DynamoDB refuses to read no keys."""
+    broadcast = broadcasts.accept(request("a", "b"))
+    monkeypatch.setattr(broadcasts.messages, "get_many", None)
+    assert broadcasts.recipients(broadcast, start=2, limit=2) == Page([], None)
