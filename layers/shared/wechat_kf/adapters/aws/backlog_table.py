@@ -223,15 +223,8 @@ class BacklogTable:
         self._table.delete(_registration(key))
 
     def parked_subscriptions(self) -> Sequence[SubscriptionKey]:
-        found: list[SubscriptionKey] = []
-        start: Attributes | None = None
-        while True:
-            rows, start = self._table.query(
-                Query("#subscription = :parked", {":parked": PARKED}, start=start)
-            )
-            found += [_read_partition(row["entry"]) for row in rows]
-            if start is None:
-                return found
+        rows = self._table.query_all(Query("#subscription = :parked", {":parked": PARKED}))
+        return [_read_partition(row["entry"]) for row in rows]
 
     def size(self, key: SubscriptionKey) -> BacklogSize:
         counts, _ = self._page(key, "count#", "count~")

@@ -10,8 +10,8 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -160,6 +160,15 @@ class Table:
     def query(self, query: Query) -> tuple[list[Attributes], Attributes | None]:
         """Return one page of items, and the key it ended at if there may be more."""
         return self._read(self.client.query, query, ScanIndexForward=not query.newest_first)
+
+    def query_all(self, query: Query) -> Iterator[Attributes]:
+        """Yield the items of all pages."""
+        end: Attributes | None = None
+        while True:
+            rows, end = self.query(replace(query, start=end))
+            yield from rows
+            if end is None:
+                return
 
     def scan(self, query: Query) -> tuple[list[Attributes], Attributes | None]:
         """Return one page of all items, as `query` does; `where` is empty."""

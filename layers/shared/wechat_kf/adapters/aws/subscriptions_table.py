@@ -82,20 +82,9 @@ class SubscriptionsTable:
         return _subscription(row) if row else None
 
     def list(self, business_id: str) -> Sequence[Subscription]:
-        found: list[Subscription] = []
-        start: Attributes | None = None
-        while True:
-            rows, start = self._table.query(
-                Query(
-                    "#business_id = :business_id",
-                    {":business_id": business_id},
-                    start=start,
-                    only=_PUBLIC,
-                )
-            )
-            found.extend(_subscription(row) for row in rows)
-            if start is None:
-                return found
+        owner = {":business_id": business_id}
+        rows = self._table.query_all(Query("#business_id = :business_id", owner, only=_PUBLIC))
+        return [_subscription(row) for row in rows]
 
     def remove(self, business_id: str, subscription_id: str) -> bool:
         # Look before: when the answer is lost, boto3's repeat finds nothing to delete.

@@ -140,8 +140,6 @@ class Broadcasts:
             openid: recipient_message_id(broadcast, openid)
             for openid in broadcast.openids[start : start + limit]
         }
-        if not ids:
-            return
         found = self.messages.get_many(broadcast.business_id, list(ids.values()))
         by_id = {message.message_id: message for message in found}
         for openid, message_id in ids.items():
