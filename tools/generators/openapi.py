@@ -1,6 +1,6 @@
 """The OpenAPI document of the whole HTTP API, generated from the routes of all functions.
 
-    python -m generators.openapi            writes openapi.yaml, http-api.md, the route table
+    python -m generators.openapi            writes openapi.yaml, errors.md, the route table
     python -m generators.openapi --check    exits 1 when one of them is stale
 
 Only what the routes say about themselves is read; nothing they need is provided.
@@ -24,14 +24,14 @@ from wechat_kf_cli.stack.state import ROOT
 # `python -m generators.openapi` works as it stands: the package lies where the layer is built from.
 sys.path.append(str(ROOT / "layers" / "shared"))
 
-from generators.api_page import ERRORS, operations, page_of
+from generators.errors_page import ERRORS, operations, page_of
 from wechat_kf.api.error_codes import CodeEntry, own_codes, wechat_codes
 from wechat_kf.api.problems import ON_ANY_ROUTE, PROBLEM_JSON
 from wechat_kf.api.responses import ERROR_CODES, Problem, codes_in_words
 from wechat_kf.api.retry_hints import HINTS
 
 OPENAPI_FILE = ROOT / "docs" / "openapi.yaml"
-PAGE_FILE = ROOT / "docs" / "http-api.md"
+PAGE_FILE = ROOT / "docs" / "errors.md"
 ROUTE_TABLE_FILE = ROOT / "layers" / "shared" / "wechat_kf" / "api" / "route_table.py"
 
 DESCRIPTION = """\

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from generators import openapi
-from generators.api_page import operations
+from generators.errors_page import operations
 from wechat_kf.api.app import JsonResolver
 from wechat_kf.api.error_codes import wechat_codes
 from wechat_kf.api.problems import ON_ANY_ROUTE

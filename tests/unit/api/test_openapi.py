@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from generators import openapi
-from generators.api_page import ERRORS, operations
+from generators.errors_page import ERRORS, operations
 from generators.template_file import read_template
 from wechat_kf.adapters.aws.broadcasts_table import LEAST_DAYS
 from wechat_kf.adapters.aws.messages_table import RECORD_DAYS

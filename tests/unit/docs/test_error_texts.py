@@ -6,7 +6,7 @@ import json
 import re
 
 from generators import openapi
-from generators.api_page import ERRORS
+from generators.errors_page import ERRORS
 from wechat_kf.api.retry_hints import HINTS
 from wechat_kf.domain.messages.attempt import ABANDONED
 from wechat_kf.domain.messages.message import EXPIRED

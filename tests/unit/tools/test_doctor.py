@@ -201,7 +201,7 @@ def test_an_app_secret_of_another_form_is_named(text: str, told: str) -> None:
         ),
         ({"code": "wrong_app_secret", "errcode": 40125}, "errcode 40125", "copy it again"),
         ({"code": "wechat_unreachable"}, "wechat_unreachable", "NAT"),
-        ({"code": "new_one", "errcode": 99}, "errcode 99", "docs/http-api.md"),
+        ({"code": "new_one", "errcode": 99}, "errcode 99", "docs/errors.md"),
     ],
 )
 def test_a_token_that_cannot_be_had_says_why(

@@ -225,7 +225,7 @@ def token_advice(facts: Mapping[str, Any]) -> str:
     """Return what to do when no token can be obtained."""
     by_errcode = _TOKEN_ADVICE.get(facts.get("errcode", 0))
     return by_errcode or _OTHER_ADVICE.get(
-        str(facts.get("code")), "look up the errcode in docs/http-api.md; try again"
+        str(facts.get("code")), "look up the errcode in docs/errors.md; try again"
     )
 
 
