@@ -109,6 +109,8 @@ test-unit: $(READY) ## run the fast tests, without stack or emulator
 test-browser: $(READY) ## test the demo page in a real browser (needs chromium, or CHROMIUM=/path/to/it)
 	@REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/browser
 
+SPELLED := *.md *.yml template.yaml docs events examples functions layers/shared/wechat_kf local tools benchmarks
+
 .PHONY: lint
 lint: $(READY) ## run ruff, mypy, cfn-lint for global and China regions, and sam validate
 	@$(MAKE) --no-print-directory --jobs 2 lint-python lint-template
@@ -117,6 +119,7 @@ lint: $(READY) ## run ruff, mypy, cfn-lint for global and China regions, and sam
 lint-python: $(READY)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/codespell $(SPELLED)
 	@$(BIN)/mypy layers/shared/wechat_kf local/wechat_kf_local tools/generators tools/wechat_kf_cli functions benchmarks tests
 
 .PHONY: lint-template
@@ -130,10 +133,16 @@ format: $(READY) ## format the code and apply ruff's fixes
 	@$(BIN)/ruff format
 
 .PHONY: docs
-docs: $(READY) ## generate documents: HTTP API, OpenAPI, event schemas, AsyncAPI, configuration
+docs: $(READY) ## generate documents: OpenAPI, errors, event schemas, AsyncAPI, configuration
 	@$(BIN)/python -m generators.openapi
 	@$(BIN)/python -m generators.event_schemas
 	@$(BIN)/python -m generators.configuration_page
+
+.PHONY: site
+site: $(READY) ## build the site of all pages in both languages into .local/site/html; a broken link is an error
+	@$(BIN)/python -m generators.site_pages
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "to read it: $(BIN)/python -m http.server --bind 127.0.0.1 --directory .local/site/html"
 
 SCAN := .venv-scan/bin
 SCAN_READY := .venv-scan/ready
