@@ -472,6 +472,18 @@ def test_callback_check(wechat: LoopbackWeChat, client: WeChatClient) -> None:
     assert found.ping == (PingAnswer("203.0.113.7", "UNICOM", "0%", "23.079ms"),)
 
 
+@pytest.mark.parametrize(
+    "odd", [{"dns": ["203.0.113.7"]}, {"ping": [None]}, {"dns": {}, "ping": 5}]
+)
+def test_a_callback_check_in_another_shape(
+    wechat: LoopbackWeChat, client: WeChatClient, odd: dict[str, object]
+) -> None:
+    wechat.answer("/cgi-bin/callback/check", json_reply(odd))
+
+    with pytest.raises(MalformedReplyError):
+        client.callback_check()
+
+
 def test_an_odd_entry_spoils_no_list(wechat: LoopbackWeChat, client: WeChatClient) -> None:
     odd = [None, 7, {}, {"business_id": 1}, {"account_name": "shop_0002"}, {"business_id": [3]}]
     sound = {"business_id": 42, "account_name": "shop_0042", "nickname": ""}
