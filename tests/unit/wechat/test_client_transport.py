@@ -194,6 +194,17 @@ def test_connections_are_reused(wechat: LoopbackWeChat, transport: Transport) ->
     assert wechat.connections == 1
 
 
+def test_closing_ends_the_connections_and_opens_no_session(
+    wechat: LoopbackWeChat, transport: Transport
+) -> None:
+    transport.close()
+    assert "_session" not in vars(transport)
+    transport.send(SEND_CALL)
+    transport.close()
+    transport.send(SEND_CALL)
+    assert wechat.connections == 2
+
+
 @pytest.fixture
 def idle_clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
     clock = ManualClock()
@@ -368,6 +379,7 @@ def test_proxies_of_the_environment_are_ignored(
 def test_a_reply_may_be_as_large_as_the_limit_and_no_larger(
     wechat: LoopbackWeChat, transport: Transport
 ) -> None:
+    assert MAX_REPLY_BYTES == 10 * 1024 * 1024
     path = operations.DOWNLOAD.path
     wechat.answer(path, Reply(b"x" * MAX_REPLY_BYTES), Reply(b"x" * (MAX_REPLY_BYTES + 1)))
     call = Call(operations.DOWNLOAD)
