@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.workplace import HOOK, KEY, Workplace
-from wechat_kf.domain.clock import MINUTE, SECOND
+from wechat_kf.domain.clock import DAY, MINUTE, SECOND
 from wechat_kf.domain.events import EventType
 from wechat_kf.domain.subscriptions.backlog import Parked
 from wechat_kf.domain.subscriptions.circuit import Circuit, suspect_name
@@ -175,6 +175,36 @@ def test_only_a_fault_that_is_new_keeps_it_open_for_longer(
     assert attempt.circuit == world.row.circuit
     assert world.row.circuit.open_until == world.clock() + pause_ms
     assert world.row.last_error is not None
+
+
+def test_an_open_circuit_lets_nothing_pass(world: Workplace) -> None:
+    world.change(circuit=Circuit(failures=5, trips=1, open_until=world.clock() + 7))
+    with pytest.raises(PostponedError) as postponed:
+        world.courier.attempt(world.row, world.new())
+    assert (postponed.value.delay_ms, world.calls) == (7, [])
+
+
+def test_a_success_closes_it(world: Workplace) -> None:
+    world.change(circuit=Circuit(failures=5, failing_since=1, trips=1, open_until=world.clock()))
+    world.courier.attempt(world.row, world.new())
+    assert world.row.circuit == Circuit(recovered_at=world.clock())
+
+
+@pytest.mark.parametrize(("failing_for", "stops"), [(DAY - 1, []), (DAY, ["paused"])])
+def test_a_day_of_faults_pauses_and_notifies_the_main_account_of_what_all_share(
+    world: Workplace, failing_for: int, stops: list[str]
+) -> None:
+    everyone = replace(HOOK, business_id="*", subscription_id="all")
+    world.store.add(replace(everyone, circuit=Circuit(failures=5, failing_since=world.clock())))
+    world.clock.advance(failing_for - world.takes_ms)
+    world.result = Deferred("timed out")
+    seen = world.store.get(*everyone.key)
+    assert seen
+    world.courier.attempt(seen, world.new())
+    assert [str(one.status) for one in world.stops] == stops
+    assert [(one.business_id, one.data["business_id"]) for one in world.events.events.values()] == [
+        ("0", "*") for _ in stops
+    ]
 
 
 def test_a_stop_is_reported_and_published_before_it_is_written(world: Workplace) -> None:
