@@ -17,7 +17,9 @@ INTRODUCTION = """\
 
 Generated from `template.yaml` by `make docs`; do not edit.
 
-Settings are template parameters: enter them in `sam deploy --guided`, or under
+For the operator: after this page you know every parameter, secret and output of the stack.
+
+Settings are template parameters: name them in `sam deploy --parameter-overrides`, or under
 `parameter_overrides` in `samconfig.toml`. Each becomes an environment variable of the functions
 that need it, which they read once when they start; a misconfigured function fails then, and names
 every variable that is missing or malformed.
