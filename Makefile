@@ -203,7 +203,7 @@ build: $(READY) ## build what `sam deploy` needs (ARCHITECTURE=arm64|x86_64)
 
 DIST ?= dist
 .PHONY: release
-release: $(READY) ## make what a release has, in dist/: wheel, sdist, built templates, OpenAPI, AsyncAPI, event schemas
+release: $(READY) site ## make what a release has, in dist/: wheel, sdist, built templates, OpenAPI, AsyncAPI, event schemas, site
 	@rm -rf $(DIST) && mkdir -p $(DIST)
 	@$(BIN)/python -m hatchling build --directory $(DIST)
 	@for architecture in arm64 x86_64; do \
@@ -212,6 +212,7 @@ release: $(READY) ## make what a release has, in dist/: wheel, sdist, built temp
 			--transform 's,^,wechat-kf/,' -czf $(DIST)/wechat-kf-$$architecture.tar.gz \
 			LICENSE README.md samconfig.toml functions .aws-sam/release-$$architecture || exit 1; done
 	@cp docs/openapi.yaml $(DIST)/openapi.yaml
+	@tar -C .local/site/html --sort=name -czf $(DIST)/wechat-kf-site.tar.gz .
 	@tar -C docs --sort=name -czf $(DIST)/wechat-kf-events.tar.gz asyncapi.yaml schemas
 	@ls -l $(DIST)
 
