@@ -5,7 +5,7 @@
                           secret, status (204), headers, delay_seconds, times
     GET    /received      every request so far, oldest first; ?hook=name for one hook's
     DELETE /received      delete them
-    GET    /events        requests as they arrive (Server-Sent Events), without their headers
+    GET    /events        requests as they arrive (Server-Sent Events)
 
 A hook without a known secret, or an invalid signature, returns 401 and is recorded with
 `verified: false`. `times` limits a setting to the next n requests; after them the hook returns 204.
@@ -143,8 +143,7 @@ async def _next_event(watcher: asyncio.Queue[Received]) -> bytes:
             received = await watcher.get()
     except TimeoutError:
         return b": still here\n\n"
-    shown = {name: value for name, value in asdict(received).items() if name != "headers"}
-    return f"data: {json.dumps(shown)}\n\n".encode()
+    return f"data: {json.dumps(asdict(received))}\n\n".encode()
 
 
 def _is_signed(request: web.Request, body: str, secret: str | None) -> bool:

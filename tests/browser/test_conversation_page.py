@@ -69,7 +69,7 @@ def test_an_answer_beyond_the_window_fails_and_says_why(page: DemoPage) -> None:
     page.contact("Qinghe")
     for text in ("first", "second"):
         expect(page.answer(text)).to_contain_text("Sent")
-    expect(page.phone.locator("#window")).to_contain_text("cannot send now")
+    expect(page.phone.locator("#window")).to_contain_text("has used up its messages")
 
     # When the shop sends a third
     third = page.answer("third")

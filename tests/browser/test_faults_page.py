@@ -29,7 +29,7 @@ def test_while_wechat_is_busy_an_answer_waits_and_then_arrives(page: DemoPage) -
 
     answer = page.answer("Patience")
 
-    expect(answer).to_contain_text("Waiting")
+    expect(answer).to_contain_text("the next one within")
     expect(page.last_trace).to_contain_text("busy (−1)")
     expect(page.buyer_sees).not_to_contain_text("Patience")
     page.turn("WeChat is busy")

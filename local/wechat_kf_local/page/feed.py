@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +18,9 @@ Event = Mapping[str, Any]
 
 WATCHER_LIMIT = 2_000
 """Events kept for a page that reads slowly; it misses any beyond."""
+KEPT_EVENTS = 1_000
+"""The journal of some hundred messages."""
+
 RETRY_SECONDS = 1.0
 QUEUE_SECONDS = 1.0
 LONGEST_LINE = 2**20
@@ -33,25 +38,36 @@ _COUNTS = (
 
 
 class Feed:
-    """Publishes events to every open page. Each event names its origin under `from`."""
+    """Publishes events to every open page, and keeps the latest for pages that open later.
+
+    Each event names its origin under `from`, and under `at` when it happened: Unix time of the
+    server it comes from.
+    """
 
     def __init__(self) -> None:
         self._watchers: set[asyncio.Queue[Event]] = set()
+        self._past: deque[Event] = deque(maxlen=KEPT_EVENTS)
 
     @contextmanager
     def watch(self) -> Iterator[asyncio.Queue[Event]]:
-        """Subscribe to all events from now on."""
+        """Subscribe to what is kept, marked as `past`, and to all events from now on."""
         queue: asyncio.Queue[Event] = asyncio.Queue(WATCHER_LIMIT)
+        for event in self._past:
+            queue.put_nowait({**event, "past": True})
         self._watchers.add(queue)
         try:
             yield queue
         finally:
             self._watchers.discard(queue)
 
-    def publish(self, origin: str, event: Event) -> None:
+    def publish(self, origin: str, event: Event, *, keep: bool = True) -> None:
+        """Hand an event to every open page; `keep` it for later ones unless it is of the moment."""
+        stamped = {"from": origin, "at": time.time(), **event}
+        if keep:
+            self._past.append(stamped)
         for watcher in self._watchers:
             if not watcher.full():
-                watcher.put_nowait({"from": origin, **event})
+                watcher.put_nowait(stamped)
 
     async def follow(self, session: aiohttp.ClientSession, origin: str, url: str) -> None:
         """Forward a stream of Server-Sent Events until cancelled; reconnect when it breaks."""
@@ -77,7 +93,7 @@ class Feed:
             except (BotoCoreError, ClientError):
                 continue
             if waiting != known:
-                self.publish("queues", {"waiting": waiting})
+                self.publish("queues", {"waiting": waiting}, keep=False)
                 known = waiting
 
 

@@ -4,8 +4,11 @@
     /api/{path}        the deployed API, signed with SigV4 on the way
     /wechat/{path}     the simulator's control API (`/_sim/{path}`): the buyers' phones
     /live              all events in real time (Server-Sent Events)
+    /openapi.yaml      the document of the API
+    /error-texts       what the API's codes mean, in Chinese
     /demo              GET: the AppID and the switches
     /demo/shops        POST: open the two demo shops
+    /demo/subscribe    POST: subscribe the page's own receiver for a merchant
     /demo/switches     PUT: turn faults on and off
 
 It listens on the loopback address only and serves only its own page: requests under another host
@@ -19,6 +22,8 @@ LOCAL_DIR names the stack.
 import argparse
 import asyncio
 import json
+import re
+import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -30,19 +35,23 @@ from aiohttp import web
 
 from wechat_kf_cli.stack.clients import ApiClient
 from wechat_kf_cli.stack.stack_error import StackError
-from wechat_kf_cli.stack.state import StackInfo, StateDirectory
+from wechat_kf_cli.stack.state import ROOT, StackInfo, StateDirectory
 from wechat_kf_local.page.feed import Event, Feed
-from wechat_kf_local.page.shops import ShopError, open_demo_shops
+from wechat_kf_local.page.shops import ShopError, open_demo_shops, subscribe
 from wechat_kf_local.page.switches import Switches, UnknownSwitchError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 STATIC: Final = Path(__file__).parent / "static"
+OPENAPI: Final = ROOT / "docs" / "openapi.yaml"
+ERROR_TEXTS: Final = ROOT / "docs" / "error-texts.zh-CN.json"
 MAX_BODY: Final = 8 * 1024 * 1024
 HEARTBEAT_SECONDS: Final = 15.0
 STACK_POLL_SECONDS: Final = 0.2
 SHUTDOWN_SECONDS: Final = 0.3
-PASSED_REQUEST_HEADERS: Final = ("Content-Type", "Idempotency-Key")
+KEY_HEADER: Final = "Idempotency-Key"
+PASSED_REQUEST_HEADERS: Final = ("Content-Type", KEY_HEADER)
+SEND: Final = re.compile(r"/merchants/[^/]+/messages(/[^/]+/retry)?")
 PASSED_RESPONSE_HEADERS: Final = ("Content-Type", "Location")
 SAFETY_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -71,12 +80,15 @@ class PageServer:
         application.add_routes(
             [
                 web.get("/", _index),
+                web.get("/error-texts", _error_texts),
+                web.get("/openapi.yaml", _openapi),
                 web.static("/static", STATIC),
                 web.route("*", "/api/{path:.*}", self._api),
                 web.route("*", "/wechat/{path:.*}", self._wechat),
                 web.get("/live", self._live),
                 web.get("/demo", self._demo),
                 web.post("/demo/shops", self._open_shops),
+                web.post("/demo/subscribe/{business_id}", self._subscribe),
                 web.put("/demo/switches", self._turn),
             ]
         )
@@ -117,14 +129,26 @@ class PageServer:
         return self._known
 
     async def _api(self, request: web.Request) -> web.Response:
-        """Forward to the API, in a thread because the shared signing client is synchronous."""
+        """Forward to the API, in a thread because the shared signing client is synchronous.
+
+        Sends are events too: every open page shows them.
+        """
+        path, body = request.raw_path.removeprefix("/api"), await request.read()
+        is_send = request.method == "POST" and SEND.fullmatch(path)
+        key = {"id": secrets.token_hex(8), "idempotency_key": request.headers.get(KEY_HEADER)}
+        if is_send:
+            content = json.loads(body) if body else None
+            self._feed.publish("api", {"kind": "sending", "path": path, "body": content, **key})
         answer = await asyncio.to_thread(
             ApiClient.of(self._stack).request,
             request.method,
-            request.raw_path.removeprefix("/api"),
-            body=await request.read(),
+            path,
+            body=body,
             headers=_pick_headers(request),
         )
+        if is_send:
+            result = {"status": answer.status_code, "answer": answer.json()}
+            self._feed.publish("api", {"kind": "answered", **result, **key})
         headers = {
             name: answer.headers[name] for name in PASSED_RESPONSE_HEADERS if name in answer.headers
         }
@@ -148,7 +172,11 @@ class PageServer:
     async def _open_shops(self, _request: web.Request) -> web.Response:
         async with self._opening:
             await asyncio.to_thread(open_demo_shops, self._stack)
-        self._feed.publish("demo", {"kind": "shops"})
+        self._feed.publish("demo", {"kind": "shops"}, keep=False)
+        return web.Response(status=204)
+
+    async def _subscribe(self, request: web.Request) -> web.Response:
+        await asyncio.to_thread(subscribe, self._stack, request.match_info["business_id"])
         return web.Response(status=204)
 
     async def _turn(self, request: web.Request) -> web.Response:
@@ -156,7 +184,8 @@ class PageServer:
         if not isinstance(wanted, dict):
             raise UnknownSwitchError("the body must be an object of switches")
         await self._switches.turn(wanted)
-        self._feed.publish("demo", {"kind": "switches", "switches": self._switches.positions})
+        positions = {"kind": "switches", "switches": self._switches.positions}
+        self._feed.publish("demo", positions, keep=False)
         return web.json_response(self._switches.positions)
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
@@ -214,6 +243,14 @@ def _pick_headers(request: web.Request) -> dict[str, str]:
 
 async def _index(_request: web.Request) -> web.FileResponse:
     return web.FileResponse(STATIC / "index.html")
+
+
+async def _error_texts(_request: web.Request) -> web.FileResponse:
+    return web.FileResponse(ERROR_TEXTS)
+
+
+async def _openapi(_request: web.Request) -> web.FileResponse:
+    return web.FileResponse(OPENAPI, headers={"Content-Type": "text/yaml; charset=utf-8"})
 
 
 async def _next_event(events: asyncio.Queue[Event]) -> bytes:

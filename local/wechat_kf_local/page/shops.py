@@ -49,6 +49,16 @@ def open_demo_shops(stack: StackInfo) -> None:
         _subscribe(api, receiver, _register(api, shop), shop.external_id)
 
 
+def subscribe(stack: StackInfo, business_id: str) -> None:
+    """Subscribe the receiver that the page shows, if the merchant has none there yet.
+
+    Raises:
+        ShopError: the API refused.
+    """
+    api, receiver = ApiClient.of(stack), ReceiverClient(stack.receiver_url)
+    _subscribe(api, receiver, business_id, f"shop-{business_id}")
+
+
 def webhook_names(stack: StackInfo) -> list[str]:
     """List the receiver's hooks that merchants are subscribed with.
 

@@ -159,7 +159,8 @@ class Postman:
             "business_id": push.business_id,
             "message_id": push.message_id,
         }
-        records.events.publish("push_sent", msgtype=push.fields["MsgType"], **facts)
+        shown = {"fields": push.fields, "request": request.described()}
+        records.events.publish("push_sent", msgtype=push.fields["MsgType"], **shown, **facts)
         answer = await self.post(
             request.body,
             dict(request.query),

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +50,9 @@ class Events:
 
     def publish(self, kind: str, **details: Any) -> None:
         self._count += 1
-        event = {"n": self._count, "time": self._clock.now(), "kind": kind, **details}
+        # `time` is WeChat's clock, which can be moved; `at` is the real one.
+        now = {"time": self._clock.now(), "at": time.time()}
+        event = {"n": self._count, **now, "kind": kind, **details}
         self._recent.append(event)
         for queue in self._watchers:
             if not queue.full():

@@ -4,6 +4,7 @@
 export class Refusal extends Error {
   constructor(status, problem) {
     super(problem.detail || problem.error || `HTTP ${status}`);
+    this.detail = this.message;
     this.status = status;
     this.code = problem.code ?? "error";
   }
@@ -28,7 +29,14 @@ async function call(method, path, { body, headers = {}, raw } = {}) {
 
 /** The deployed API, used as the platform's own back end would. */
 export const platform = {
-  merchants: () => call("GET", "/api/merchants?limit=100"),
+  merchants: (cursor) =>
+    call("GET", `/api/merchants?limit=100${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`),
+  subscriptions: (shop) => call("GET", `/api/merchants/${shop}/subscriptions`),
+  changeSubscription: (shop, id, body) =>
+    call("PATCH", `/api/merchants/${shop}/subscriptions/${id}`, { body }),
+  attempts: (shop, id) => call("GET", `/api/merchants/${shop}/subscriptions/${id}/attempts`),
+  actOnSubscription: (shop, id, action, body) =>
+    call("POST", `/api/merchants/${shop}/subscriptions/${id}/${action}`, { body }),
   conversations: (shop) => call("GET", `/api/merchants/${shop}/conversations?limit=50`),
   conversation: (shop, openid) => call("GET", `/api/merchants/${shop}/conversations/${openid}`),
   transcript: (shop, openid) =>
@@ -58,6 +66,7 @@ export const wechat = {
 export const demo = {
   read: () => call("GET", "/demo"),
   openShops: () => call("POST", "/demo/shops"),
+  subscribe: (shop) => call("POST", `/demo/subscribe/${shop}`),
   turn: (switches) => call("PUT", "/demo/switches", { body: switches }),
 };
 

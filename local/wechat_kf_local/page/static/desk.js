@@ -1,18 +1,21 @@
 // The merchant's desk: shows events from the webhooks, replies through the API.
 
-import { platform, Refusal } from "./api.js";
+import { demo, platform, Refusal } from "./api.js";
 import { emit, on } from "./bus.js";
 import { h, keepAtEnd, sync } from "./dom.js";
 import { chosenLanguage, remaining, t, timeOfDay } from "./i18n.js";
-import { bubble, excerpt, line } from "./messages.js";
-import { buyerName, hueOf, localPicture } from "./names.js";
+import { bubble, excerpt, line, shape } from "./messages.js";
+import { buyerName, hueOf } from "./names.js";
 import { badge } from "./phone.js";
 import { choosePicture } from "./pictures.js";
+import { problemText } from "./problems.js";
+import { find } from "./shops.js";
 
 const SETTLED = ["sent", "failed", "unknown"];
 const RECEIVED = ["wechat.kf.message.received", "wechat.kf.session.entered", "wechat.kf.push.unknown"];
 const OUTCOME = /^wechat\.kf\.message\.(sent|failed|unknown)$/;
 const TYPING_EVERY = 12_000; // WeChat shows it for 15 s
+const PAUSES = [1, 2, 30, 120]; // seconds, after a busy answer of WeChat's
 const POLLS = [200, 400, 800, 1000, 1500];
 
 const $ = (id) => document.getElementById(id);
@@ -31,8 +34,12 @@ export function start() {
   $("reply").addEventListener("submit", replyText);
   $("reply-picture").addEventListener("click", replyPicture);
   $("reply-text").addEventListener("input", type);
+  $("desk-shop").addEventListener("change", () => chooseShop($("desk-shop").value));
+  $("subscribe").addEventListener("click", subscribe);
   on("webhook", receive);
   on("language", render);
+  on("subscriptions-changed", ({ shop }) => lookAtSubscriptions(shop));
+  setInterval(() => state.shop && !document.hidden && lookAtSubscriptions(state.shop), 3000);
 }
 
 export function use({ shops }) {
@@ -66,7 +73,25 @@ function current() {
 async function chooseShop(shop) {
   state.shop = shop;
   render();
-  await loadConversations(shop);
+  await Promise.all([loadConversations(shop), lookAtSubscriptions(shop)]);
+}
+
+/** Nothing arrives here from a shop whose events go nowhere, or elsewhere only. */
+async function lookAtSubscriptions(shop) {
+  const found = await ifThere("desk-transcript", () => platform.subscriptions(shop));
+  if (shop !== state.shop) return;
+  $("unsubscribed").hidden = !found || found.items.length > 0;
+  emit("subscriptions", { shop, items: found?.items ?? [] });
+}
+
+async function subscribe() {
+  const { shop } = state;
+  try {
+    await demo.subscribe(shop);
+  } catch (error) {
+    emit("trouble", error);
+  }
+  await lookAtSubscriptions(shop);
 }
 
 async function chooseBuyer(shop, openid) {
@@ -215,7 +240,6 @@ async function reply(one, message) {
   const id = crypto.randomUUID(); // also the key that makes submitting it twice harmless
   const at = Math.max(Date.now(), one.at + 1);
   put(one, { id, own: true, at, status: "submitting", ...shape(message) });
-  emit("answer-started", { id, shop: one.shop, openid: one.openid, ...shape(message) });
   render();
   $("thread").scrollTop = $("thread").scrollHeight;
   try {
@@ -223,12 +247,10 @@ async function reply(one, message) {
     const messageId = accepted.message_id;
     one.entries.delete(messageId); // a transcript read in the meantime
     Object.assign(one.entries.get(id), { messageId });
-    emit("answer-accepted", { id, messageId });
     update(one, id, state.outcomes.get(messageId) ?? accepted);
     watch(one, id);
   } catch (error) {
-    Object.assign(one.entries.get(id), { status: "refused", error: { detail: error.message } });
-    emit("answer-refused", { id, reason: error.message });
+    Object.assign(one.entries.get(id), { status: "refused", error: { code: error.code, detail: error.message } });
     render();
   }
 }
@@ -238,8 +260,6 @@ async function retry(one, id) {
   const { messageId } = entry;
   try {
     const accepted = await platform.retry(one.shop, messageId);
-    const trace = `${messageId} ${Date.now()}`;
-    emit("answer-started", { ...entry, id: trace, shop: one.shop, openid: one.openid });
     Object.assign(entry, { status: accepted.status, error: null, attempts: accepted.attempts });
     watch(one, id);
   } catch (error) {
@@ -286,18 +306,6 @@ function announce(text) {
   $("announcer").textContent = text;
 }
 
-/** Convert the API's message for `messages.js`. */
-function shape(message) {
-  const picture = message.media_id ?? message.thumb_media_id;
-  return {
-    kind: { image: "picture", mini_program_page: "card", link: "card" }[message.type] ?? "text",
-    text: message.text ?? message.content ?? message.head ?? "",
-    picture: picture ? `/api/media/${encodeURIComponent(picture)}` : null,
-    title: message.title ?? "",
-    path: message.page_path ?? message.url ?? "",
-  };
-}
-
 // Rendering
 
 function render() {
@@ -307,24 +315,20 @@ function render() {
   renderThread();
 }
 
+/** One list of all shops, those with the latest activity first; a browser finds in it by typing. */
 function renderShops() {
-  sync($("desk-shops"), state.shops, {
+  const activity = (shop) => Math.max(0, ...casesOf(shop.business_id).map((one) => one.at));
+  sync($("desk-shop"), find(state.shops, "", activity), {
     key: (shop) => shop.business_id,
-    version: (shop) => [shop, shop.business_id === state.shop, unreadOf(shop), chosenLanguage()],
-    create: (shop) =>
-      h(
-        "button",
-        {
-          type: "button",
-          class: "chip",
-          "aria-pressed": String(shop.business_id === state.shop),
-          onclick: () => chooseShop(shop.business_id),
-        },
-        h("img", { src: localPicture(shop.icon_url) ?? "/static/icon.svg", alt: "" }),
-        shop.nickname,
-        badge(unreadOf(shop)),
-      ),
+    version: (shop) => [shop.nickname, unreadOf(shop), chosenLanguage()],
+    create: (shop) => h("option", { value: shop.business_id }, shopWords(shop)),
   });
+  if ($("desk-shop").value !== state.shop) $("desk-shop").value = state.shop;
+}
+
+function shopWords(shop) {
+  const unread = unreadOf(shop);
+  return unread ? `${shop.nickname} · ${t("unread", { count: unread })}` : shop.nickname;
 }
 
 function unreadOf(shop) {
@@ -419,7 +423,9 @@ function renderOutcome(one, entry) {
 }
 
 function statusWords({ status, attempts, error }) {
-  if (!SETTLED.includes(status) && attempts && error) return t("state-waiting", { attempts });
+  if (!SETTLED.includes(status) && attempts && error) {
+    return t("state-waiting", { attempts, time: remaining(PAUSES[attempts - 1] ?? PAUSES.at(-1)) });
+  }
   const tries = attempts > 1 ? ` · ${t("attempts", { count: attempts })}` : "";
   return t(`state-${status}`) + tries;
 }
@@ -427,7 +433,7 @@ function statusWords({ status, attempts, error }) {
 function why({ status, error }) {
   const code = error?.errcode === undefined ? "" : ` (${error.errcode})`;
   if (status === "unknown") return h("span", { class: "why" }, t("unknown-help"));
-  return error ? h("span", { class: "why" }, `${error.detail}${code}`) : null;
+  return error ? h("span", { class: "why" }, `${problemText(error)}${code}`) : null;
 }
 
 function again(one, { id, status }) {
@@ -439,6 +445,7 @@ function again(one, { id, status }) {
 function renderWindow({ window }) {
   const seconds = window?.until ? (Date.parse(window.until) - Date.now()) / 1000 : 0;
   const values = { count: window?.remaining, time: remaining(seconds) };
-  const words = window ? t(window.open ? "desk-window" : "desk-window-closed", values) : "";
+  const closed = seconds > 0 ? "desk-window-used" : "desk-window-closed";
+  const words = window ? t(window.open ? "desk-window" : closed, values) : "";
   $("desk-window").textContent = words;
 }

@@ -1,12 +1,16 @@
 // Entry point: distributes the stack's events to the parts of the page.
 
-import { demo, live, platform } from "./api.js";
+import { demo, live } from "./api.js";
 import { emit, on } from "./bus.js";
 import * as desk from "./desk.js";
 import { choose, chosenLanguage, t, translate } from "./i18n.js";
 import * as phone from "./phone.js";
 import * as pictures from "./pictures.js";
+import * as problems from "./problems.js";
+import * as shops from "./shops.js";
+import * as subscriptions from "./subscriptions.js";
 import * as switches from "./switches.js";
+import * as things from "./things.js";
 import * as way from "./way.js";
 
 const $ = (id) => document.getElementById(id);
@@ -17,35 +21,16 @@ let connected = false;
 async function load() {
   const { app_id: appId, switches: positions } = await demo.read();
   switches.use({ switches: positions });
-  let shops = await activeShops();
-  if (shops.length === 0) {
-    await openShops();
-    shops = await activeShops();
+  await demo.openShops(); // does nothing when they are open
+  for await (const found of shops.load()) {
+    for (const part of [phone, desk, way]) part.use({ appId, shops: found });
+    $("opening").hidden = true;
   }
-  $("open-shops").hidden = shops.filter((shop) => shop.external_id?.startsWith("demo-")).length > 1;
-  for (const part of [phone, desk, way]) part.use({ appId, shops });
   await Promise.all([phone.refresh(), desk.refresh()]);
 }
 
-async function activeShops() {
-  const { items } = await platform.merchants();
-  return items.filter((shop) => shop.status === "active");
-}
-
-async function openShops() {
-  $("open-shops").disabled = true;
-  $("open-shops").hidden = false;
-  $("open-shops").textContent = t("opening-shops");
-  try {
-    await demo.openShops();
-  } finally {
-    $("open-shops").disabled = false;
-    $("open-shops").textContent = t("open-shops");
-  }
-}
-
 function showTrouble(error) {
-  $("trouble").textContent = t("error", { reason: error.message });
+  $("trouble").textContent = t("error", { reason: problems.problemText(error) });
   $("trouble").hidden = false;
   clearTimeout(showTrouble.timer);
   showTrouble.timer = setTimeout(() => ($("trouble").hidden = true), TROUBLE_SECONDS * 1000);
@@ -70,18 +55,14 @@ async function guarded(work) {
   }
 }
 
-for (const part of [phone, desk, way, switches, pictures]) part.start();
+for (const part of [phone, desk, way, switches, pictures, problems, subscriptions, things]) part.start();
 for (const button of document.querySelectorAll("[data-language]")) {
   button.addEventListener("click", () => choose(button.dataset.language));
 }
-$("open-shops").addEventListener("click", () => guarded(openShops));
 on("trouble", showTrouble);
 on("language", () => {
   showLanguage();
   showConnection();
-});
-on("demo", (event) => {
-  if (event.kind === "shops") guarded(load);
 });
 translate();
 showLanguage();
@@ -95,5 +76,5 @@ live({
     connected = false;
     showConnection();
   },
-  happened: (event) => emit(event.from, event),
+  happened: (event) => emit(event.past ? `past-${event.from}` : event.from, event),
 });

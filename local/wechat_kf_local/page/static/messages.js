@@ -42,3 +42,15 @@ function cardBody({ title, path, picture }) {
     h("span", { class: "card-path" }, `${t("card-of")} · ${path}`),
   ];
 }
+
+/** Convert the API's message for `bubble` and `excerpt`. */
+export function shape(message) {
+  const picture = message.media_id ?? message.thumb_media_id;
+  return {
+    kind: { image: "picture", mini_program_page: "card", link: "card" }[message.type] ?? "text",
+    text: message.text ?? message.content ?? message.head ?? "",
+    picture: picture ? `/api/media/${encodeURIComponent(picture)}` : null,
+    title: message.title ?? "",
+    path: message.page_path ?? message.url ?? "",
+  };
+}

@@ -7,7 +7,9 @@ import { chosenLanguage, remaining, t } from "./i18n.js";
 import { bubble, excerpt, line } from "./messages.js";
 import { buyerName, localPicture } from "./names.js";
 import { base64, choosePicture } from "./pictures.js";
+import { find } from "./shops.js";
 
+const ROWS = 40; // more come as one scrolls
 const MOST = 5; // messages that WeChat allows in a window
 const CARD_PATH = "pages/item/item?id=88";
 
@@ -22,6 +24,7 @@ const state = {
   phone: { now: 0, conversations: [] },
   ahead: 0, // how far WeChat's clock is ahead of ours, in seconds
   seen: new Map(), // business id → messages of the shop that were read
+  rows: ROWS,
 };
 
 export function start() {
@@ -32,6 +35,12 @@ export function start() {
   );
   $("back").addEventListener("click", closeShop);
   $("new-buyer").addEventListener("click", addBuyer);
+  $("shop-search").addEventListener("input", () => {
+    state.rows = ROWS;
+    $("shops").scrollTop = 0;
+    renderShops();
+  });
+  $("shops").addEventListener("scroll", showMore);
   $("buyer").addEventListener("change", () => become($("buyer").value));
   on("wechat", follow);
   on("language", render);
@@ -153,9 +162,19 @@ function renderBuyers() {
   $("buyer").value = state.openid;
 }
 
+function showMore() {
+  const { scrollTop, clientHeight, scrollHeight } = $("shops");
+  if (scrollTop + clientHeight < scrollHeight - 200 || state.rows >= state.shops.length) return;
+  state.rows += ROWS;
+  renderShops();
+}
+
 function renderShops() {
   $("shops-view").hidden = state.shop !== null;
-  sync($("shops"), state.shops, {
+  $("shop-search").hidden = state.shops.length < 8;
+  const found = find(state.shops, $("shop-search").value, activity);
+  $("shops-none").hidden = found.length > 0 || state.shops.length === 0;
+  sync($("shops"), found.slice(0, state.rows), {
     key: (shop) => shop.business_id,
     version: (shop) => [shop, lastWords(shop), unread(shop), chosenLanguage()],
     create: (shop) =>
@@ -186,6 +205,10 @@ export function badge(count) {
 
 function conversationWith(businessId) {
   return state.phone.conversations.find((one) => one.business_id === businessId);
+}
+
+function activity(shop) {
+  return conversationWith(shop.business_id)?.messages.at(-1)?.time ?? 0;
 }
 
 function lastWords(shop) {
@@ -255,5 +278,6 @@ function renderWindow() {
   $("window").querySelector(".pips").replaceChildren(...pips);
   const time = remaining(deadline - now);
   const values = { shop: shop.nickname, count: left, time };
-  $("window-text").textContent = t(left ? "window-open" : "window-closed", values);
+  const closed = now < deadline ? "window-used" : "window-closed";
+  $("window-text").textContent = t(left ? "window-open" : closed, values);
 }

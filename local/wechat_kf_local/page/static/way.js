@@ -3,8 +3,10 @@
 import { on } from "./bus.js";
 import { h, sync } from "./dom.js";
 import { chosenLanguage, duration, t, timeOfDay } from "./i18n.js";
-import { excerpt } from "./messages.js";
+import { excerpt, shape } from "./messages.js";
 import { buyerName } from "./names.js";
+import { problemText } from "./problems.js";
+import { showThing, thingOf } from "./things.js";
 
 const KEPT = 40;
 const TO_SHOP = ["said", "pushed", "queued", "delivered"];
@@ -22,23 +24,13 @@ let count = 0;
 let waiting = {};
 
 export function start() {
-  on("wechat", followWeChat);
-  on("webhook", followWebhook);
+  for (const [origin, follow] of Object.entries({ wechat: followWeChat, webhook: followWebhook, api: followApi })) {
+    on(origin, follow);
+    on(`past-${origin}`, follow);
+  }
   on("queues", (event) => {
     waiting = event.waiting;
     render();
-  });
-  on("answer-started", startAnswer);
-  on("answer-accepted", ({ id, messageId }) => {
-    const trace = traces.find((one) => one.id === id);
-    if (!trace) return;
-    trace.messageId = messageId;
-    reach(trace, "accepted", "done", ["detail-202"]);
-  });
-  on("answer-refused", ({ id, reason }) => {
-    const trace = traces.find((one) => one.id === id);
-    if (trace) reach(trace, "accepted", "bad", reason);
-    if (trace) trace.open = false;
   });
   on("answer-settled", ({ id }) => {
     const trace = answerOf(id);
@@ -55,26 +47,31 @@ export function use(use) {
 
 // Traces
 
-function begin(direction, facts) {
+/** Begin a trace with `event`, which says when it happened. */
+function begin(direction, event, facts) {
   const names = direction === "to-shop" ? TO_SHOP : TO_BUYER;
   const hops = Object.fromEntries(names.map((name) => [name, { state: "pending" }]));
   count += 1;
-  const trace = { id: `trace ${count}`, direction, hops, startedAt: Date.now(), tries: 0, open: true, ...facts };
+  const trace = { id: `trace ${count}`, direction, hops, startedAt: instant(event), tries: 0, open: true, ...facts };
   traces = [trace, ...traces].slice(0, KEPT);
-  reach(trace, names[0], "done");
   return trace;
 }
 
-/** `detail` is a text, or a key with its values. */
-function reach(trace, name, state, detail) {
-  trace.hops[name] = { state, at: Date.now(), detail };
+/** `detail` is a text, or a key with its values; `event` is what happened, and when. */
+function reach(trace, name, state, event, detail) {
+  trace.hops[name] = { state, at: instant(event), detail, thing: thingOf(event) };
   render();
 }
 
-function note(key) {
+function note(event, key) {
   count += 1;
-  traces = [{ id: `note ${count}`, note: key, startedAt: Date.now() }, ...traces].slice(0, KEPT);
+  traces = [{ id: `note ${count}`, note: key, startedAt: instant(event) }, ...traces].slice(0, KEPT);
   render();
+}
+
+/** In milliseconds, by the clock of the server where it happened. */
+function instant(event) {
+  return event.at * 1000;
 }
 
 /** The oldest trace of a conversation that fits: its messages go one after the other. */
@@ -96,10 +93,10 @@ function followWeChat(event) {
     entered: beginSaid,
     push_sent: followPush,
     push_answered: followAnswerToPush,
-    call: ({ call }) => SEND.test(call.path) && followCall(call),
-    message_shown: ({ message }) => followShown(message),
-    tokens_killed: () => note("note-killed"),
-    token: ({ fresh }) => fresh && note("note-token"),
+    call: ({ call }) => SEND.test(call.path) && followCall({ ...call, at: event.at }),
+    message_shown: ({ message }) => followShown({ ...message, at: event.at }),
+    tokens_killed: () => note(event, "note-killed"),
+    token: ({ fresh }) => fresh && note(event, "note-token"),
     reset: () => {
       traces = [];
       render();
@@ -108,13 +105,15 @@ function followWeChat(event) {
   follow?.(event);
 }
 
-function beginSaid({ kind, openid, business_id: shop, message }) {
+function beginSaid(event) {
+  const { kind, openid, business_id: shop, message } = event;
   const said = message && {
     kind: { image: "picture", miniprogrampage: "card" }[message.msgtype] ?? "text",
     text: message.text ?? "",
     title: message.content.title,
   };
-  begin("to-shop", { openid, shop, said, entered: kind === "entered", messageId: message?.message_id });
+  const facts = { openid, shop, said, entered: kind === "entered", messageId: message?.message_id };
+  reach(begin("to-shop", event, facts), "said", "done", event);
 }
 
 function pushed(event) {
@@ -128,7 +127,7 @@ function followPush(event) {
   if (!trace) return;
   trace.tries += 1;
   const detail = trace.tries > 1 ? ["detail-try", { count: trace.tries }] : ["detail-encrypted"];
-  reach(trace, "pushed", "done", detail);
+  reach(trace, "pushed", "done", event, detail);
 }
 
 function followAnswerToPush(event) {
@@ -136,14 +135,15 @@ function followAnswerToPush(event) {
   if (!trace) return;
   const accepted = event.verdict === "accepted";
   const what = event.status ? `HTTP ${event.status}` : event.error;
-  if (accepted) reach(trace, "queued", "done", ["detail-success"]);
-  else reach(trace, "queued", "bad", ["detail-push-bad", { what }]);
+  if (accepted) reach(trace, "queued", "done", event, ["detail-success"]);
+  else reach(trace, "queued", "bad", event, ["detail-push-bad", { what }]);
 }
 
-function followWebhook({ verified, answered, body }) {
+function followWebhook(webhook) {
+  const { verified, answered, body } = webhook;
   const event = JSON.parse(body);
   if (OUTCOME.test(event.type)) {
-    followOutcome(event, { verified, answered });
+    followOutcome(event, webhook);
     return;
   }
   const { message_id: messageId } = event.data;
@@ -152,7 +152,7 @@ function followWebhook({ verified, answered, body }) {
   );
   if (!trace || trace.hops.delivered.state === "done") return;
   const [state, detail] = receipt(verified, answered);
-  reach(trace, "delivered", state, detail);
+  reach(trace, "delivered", state, webhook, detail);
 }
 
 function receipt(verified, answered) {
@@ -163,10 +163,25 @@ function receipt(verified, answered) {
 
 // To the buyer
 
-function startAnswer({ id, shop, openid, messageId, kind, text, title, picture }) {
-  const said = { kind, text, title, picture };
-  const trace = begin("to-buyer", { id, shop, openid, messageId, said });
-  if (messageId) reach(trace, "accepted", "done", ["detail-202"]);
+/** What this page or another tab sends through the API. */
+function followApi(event) {
+  if (event.kind === "sending") {
+    const [, , shop, , messageId] = event.path.split("/");
+    const earlier = messageId && answerOf(messageId);
+    const facts = { call: event.id, shop, messageId, openid: event.body?.openid, said: event.body && shape(event.body.message) };
+    if (earlier) Object.assign(facts, { openid: earlier.openid, said: earlier.said });
+    reach(begin("to-buyer", event, facts), "answered", "done", event);
+    return;
+  }
+  const trace = traces.find((one) => one.call === event.id);
+  if (!trace) return;
+  if (event.status < 300) {
+    trace.messageId = event.answer.message_id;
+    reach(trace, "accepted", "done", event, ["detail-202"]);
+  } else {
+    trace.open = false;
+    reach(trace, "accepted", "bad", event, problemText(event.answer));
+  }
 }
 
 /** Whether this is the message that WeChat reports. */
@@ -175,16 +190,17 @@ function says({ said: { kind, text, title, picture } }, content) {
   return kind === "card" ? title === content.title : text === content.content;
 }
 
-/** An answer that this page did not send: from another tab, or from a program. */
-function foreign({ openid, business_id: shop, content }) {
+/** An answer that no page sent, but a program. */
+function foreign(message) {
+  const { openid, business_id: shop, content } = message;
   const { content: text, title } = content;
   const kind = text ? "text" : title ? "card" : "picture";
-  return begin("to-buyer", { openid, shop, said: { kind, text, title } });
+  return begin("to-buyer", message, { openid, shop, said: { kind, text, title } });
 }
 
 function followShown(message) {
   const open = (one) => one.open && one.hops.shown.state !== "done" && says(one, message.content);
-  reach(oldest("to-buyer", message, open) ?? foreign(message), "shown", "done");
+  reach(oldest("to-buyer", message, open) ?? foreign(message), "shown", "done", message);
 }
 
 function followCall(call) {
@@ -194,7 +210,7 @@ function followCall(call) {
   if (!trace) return;
   trace.tries += 1;
   const [state, detail] = verdict(call);
-  reach(trace, "called", state, detail);
+  reach(trace, "called", state, call, detail);
 }
 
 function verdict({ errcode, fault }) {
@@ -205,15 +221,16 @@ function verdict({ errcode, fault }) {
   return ["done", [fault === "slow" ? "detail-slow" : "detail-ok"]];
 }
 
-function followOutcome(event, { verified, answered }) {
+function followOutcome(event, webhook) {
+  const { verified, answered } = webhook;
   const notify = () => {
     const trace = answerOf(event.data.message_id);
     if (!trace) return false;
     trace.open = false;
     const [receiptState, detail] = receipt(verified, answered);
     const settled = STATE_OF[event.data.status];
-    if (receiptState === "bad") reach(trace, "notified", "bad", detail);
-    else reach(trace, "notified", settled, [`state-${event.data.status}`]);
+    if (receiptState === "bad") reach(trace, "notified", "bad", webhook, detail);
+    else reach(trace, "notified", settled, webhook, [`state-${event.data.status}`]);
     return true;
   };
   // The outcome may overtake the response to our own request, which brings the id.
@@ -267,19 +284,29 @@ function traceLine(trace) {
       h("span", {}, `${ends[0]} → ${ends[1]}`),
       h("strong", {}, trace.entered ? t("event-entered") : t("quoted", { text: excerpt(trace.said) })),
     ),
-    h("ol", { class: "hops" }, Object.entries(trace.hops).map((hop) => hopItem(trace, ...hop))),
+    h("ol", { class: "hops" }, inOrder(trace.hops).map((hop) => hopItem(trace, ...hop))),
   );
 }
 
-function hopItem(trace, name, { state, at, detail }) {
+/** What has happened by its time, and then what is still to come. */
+function inOrder(hops) {
+  return Object.entries(hops).sort(([, a], [, b]) => (a.at ?? Infinity) - (b.at ?? Infinity) || 0);
+}
+
+function hopItem(trace, name, { state, at, detail, thing }) {
   const latest = at === Math.max(...Object.values(trace.hops).map((hop) => hop.at ?? 0));
-  const after = at ? `+${duration(at - trace.startedAt)}` : "";
-  return h(
-    "li",
-    { class: `hop ${state} ${latest ? "latest" : ""}` },
+  const after = at ? `+${duration(Math.max(0, at - trace.startedAt))}` : "";
+  const words = [
     h("span", { class: "hop-name" }, t(`hop-${name}`)),
     h("span", { class: "unseen" }, `: ${t(`hop-${state}`)}, `),
     h("span", { class: "hop-time" }, after),
     detail ? h("span", { class: "hop-detail" }, Array.isArray(detail) ? t(...detail) : detail) : null,
+  ];
+  const title = t(`hop-${name}`);
+  const button = thing && { type: "button", class: "hop-open", onclick: () => showThing(title, thing) };
+  return h(
+    "li",
+    { class: `hop ${state} ${latest ? "latest" : ""}` },
+    button ? h("button", button, words.filter(Boolean)) : words,
   );
 }
