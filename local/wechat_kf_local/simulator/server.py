@@ -54,7 +54,7 @@ def _introduce(url: str, settings: Settings) -> str:
     """Say to people how to begin."""
     query = f"grant_type=client_credential&appid={settings.app_id}&secret={settings.app_secret}"
     return (
-        f"WeChat's API is at {url}, what it can be told at {url}/_sim; Ctrl-C ends.\n"
+        f"WeChat's API is at {url}, what can be set at {url}/_sim; Ctrl-C ends.\n"
         f"AppID {settings.app_id}, AppSecret {settings.app_secret}. Begin with a token:\n"
         f"  curl '{url}/cgi-bin/token?{query}'"
     )

@@ -24,7 +24,17 @@ COMMENT = re.compile(r"\s*(?:#|(?<!:)//).*$", re.MULTILINE)
 TEST_NAME = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
-TRANSLATED = ("china", "events", "local", "merchants", "operations", "sending")
+TRANSLATED = (
+    "china",
+    "deploy",
+    "events",
+    "limits",
+    "local",
+    "merchant-developer",
+    "merchants",
+    "operations",
+    "sending",
+)
 
 
 def pages() -> Iterator[Path]:

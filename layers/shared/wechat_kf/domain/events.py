@@ -1,4 +1,4 @@
-"""What happened, as subscribers are told: CloudEvents 1.0 in structured JSON.
+"""Events for subscribers: CloudEvents 1.0 in structured JSON.
 
 One form from the push function to the subscriber: the inbound queue, the deliveries queue and the
 webhook all carry the same document.

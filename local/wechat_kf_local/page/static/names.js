@@ -2,7 +2,7 @@
 
 import { t } from "./i18n.js";
 
-/** WeChat tells nothing of a buyer but the OpenID: its end must do as a name. */
+/** WeChat gives nothing of a buyer but the OpenID: its end serves as a name. */
 export function buyerName(openid) {
   return t("buyer", { name: openid.slice(-4).toUpperCase() });
 }

@@ -15,7 +15,7 @@ _ID: Final = re.compile(r"[0-9]{1,19}")
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """The multipart part `media`; `named` tells whether it came with a plain file name."""
+    """The multipart part `media`; `named` says whether it came with a plain file name."""
 
     content: bytes = field(repr=False)
     named: bool
@@ -40,7 +40,7 @@ class Call:
 
     @property
     def openid(self) -> str | None:
-        """Whom the call is about, as far as it can be told without checking it."""
+        """Whom the call is about, as far as it can be seen without checking it."""
         return self._hint("touser")
 
     @property

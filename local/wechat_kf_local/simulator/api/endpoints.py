@@ -132,7 +132,7 @@ class Api:
         self, call: Call, reply: Reply, rid: str, *, fault: str | None, cost_in_ms: int = 0
     ) -> None:
         records = self._world.records
-        if reply.errcode:  # only a refusal tells its rid to the caller
+        if reply.errcode:  # only a refusal names its rid
             request = Request(
                 invoke_time=self._world.clock.now(),
                 cost_in_ms=cost_in_ms,

@@ -35,7 +35,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """What a token endpoint answers; `fresh` tells a new token from the current one."""
+    """What a token endpoint answers; `fresh` marks a new token."""
 
     value: str
     expires_in: int
