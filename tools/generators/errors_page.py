@@ -1,4 +1,7 @@
-"""docs/errors.md: every error code with its meaning and advice, made from the OpenAPI document."""
+"""docs/errors.md: every error code with its meaning and advice, made from the OpenAPI document.
+
+The Chinese page has the same codes, with the texts of docs/error-texts.zh-CN.json.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ ERRORS = "x-errors"
 
 _HEAD = """\
 # Errors
+
+[中文](zh-CN/errors.md)
 
 <!-- Generated from the code: make docs -->
 
@@ -38,15 +43,69 @@ operator can do something; all others are in [error-texts.zh-CN.json](error-text
 """
 
 
+_HEAD_ZH = """\
+# 错误码
+
+[English](../errors.md)
+
+<!-- Generated from the code: make docs -->
+
+面向调用 HTTP API 的开发者：读完本页，您会知道每种拒绝的含义，以及重复请求是否有用。
+
+错误以 `application/problem+json`（RFC 9457）返回。`code` 供程序使用，保持稳定；
+`detail` 供人阅读；`advice` 说明怎样做是安全的。429 的 `Retry-After` 说明需要等待的秒数。
+没有签名或 IAM 不允许的请求由 API Gateway 返回 403 和 `{"message": …}`。
+每条路由可能返回的代码见[参考](../http-api.md)。
+供您自己的界面使用的中文数据：[error-texts.zh-CN.json](../error-texts.zh-CN.json)。
+
+## 本项目的错误码
+
+"""
+
+_WECHATS_ZH = """\
+## 微信的拒绝
+
+由当场调用微信的路由返回，附有微信的 `errcode` 与 `rid`（如果有）。
+消息的 `error` 也使用这些代码。这里只列出调用者或运维人员可以有所作为的；
+其余见 [error-texts.zh-CN.json](../error-texts.zh-CN.json)。
+
+"""
+
+_COLUMNS = ("code", "status", "meaning", "what to do")
+_COLUMNS_ZH = ("代码", "状态", "含义", "如何处理")
+
+
 def page_of(api: Mapping[str, Any]) -> str:
     """Write the page in Markdown."""
     own, wechats = (api["components"][ERRORS][whose] for whose in ("own", "wechat"))
+    return _page(own, wechats, (_HEAD, _WECHATS), _COLUMNS)
+
+
+def chinese_page_of(api: Mapping[str, Any], texts: Mapping[str, Mapping[str, str]]) -> str:
+    """Write the Chinese page; `texts` has the meaning and the advice of each code."""
+    own, wechats = (
+        {
+            code: {**error, **texts[code]}
+            for code, error in api["components"][ERRORS][whose].items()
+            if code in texts
+        }
+        for whose in ("own", "wechat")
+    )
+    return _page(own, wechats, (_HEAD_ZH, _WECHATS_ZH), _COLUMNS_ZH)
+
+
+def _page(
+    own: Mapping[str, Any],
+    wechats: Mapping[str, Any],
+    heads: tuple[str, str],
+    columns: tuple[str, str, str, str],
+) -> str:
     helpful = {code: error for code, error in wechats.items() if error.get("advice")}
     return "".join(
         [
-            _HEAD,
+            heads[0],
             *_table(
-                ("code", "status", "meaning", "what to do"),
+                columns,
                 (
                     (
                         f'<a id="error-{code}"></a>`{code}`',
@@ -58,9 +117,9 @@ def page_of(api: Mapping[str, Any]) -> str:
                 ),
             ),
             "\n",
-            _WECHATS,
+            heads[1],
             *_table(
-                ("code", "status", "`errcode`", "meaning", "what to do"),
+                (*columns[:2], "`errcode`", *columns[2:]),
                 (
                     (
                         f"`{code}`",

@@ -8,6 +8,7 @@ Only what the routes say about themselves is read; nothing they need is provided
 
 import importlib
 import inspect
+import json
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,7 +25,7 @@ from wechat_kf_cli.stack.state import ROOT
 # `python -m generators.openapi` works as it stands: the package lies where the layer is built from.
 sys.path.append(str(ROOT / "layers" / "shared"))
 
-from generators.errors_page import ERRORS, operations, page_of
+from generators.errors_page import ERRORS, chinese_page_of, operations, page_of
 from wechat_kf.api.error_codes import CodeEntry, own_codes, wechat_codes
 from wechat_kf.api.problems import ON_ANY_ROUTE, PROBLEM_JSON
 from wechat_kf.api.responses import ERROR_CODES, Problem, codes_in_words
@@ -32,6 +33,8 @@ from wechat_kf.api.retry_hints import HINTS
 
 OPENAPI_FILE = ROOT / "docs" / "openapi.yaml"
 PAGE_FILE = ROOT / "docs" / "errors.md"
+CHINESE_PAGE_FILE = ROOT / "docs" / "zh-CN" / "errors.md"
+ERROR_TEXTS_FILE = ROOT / "docs" / "error-texts.zh-CN.json"
 ROUTE_TABLE_FILE = ROOT / "layers" / "shared" / "wechat_kf" / "api" / "route_table.py"
 
 DESCRIPTION = """\
@@ -259,6 +262,7 @@ def files() -> dict[Path, str]:
     return {
         OPENAPI_FILE: "# Generated from the code: make docs\n" + dumped,
         PAGE_FILE: page_of(api),
+        CHINESE_PAGE_FILE: chinese_page_of(api, json.loads(ERROR_TEXTS_FILE.read_text("utf-8"))),
         ROUTE_TABLE_FILE: route_table(api),
     }
 

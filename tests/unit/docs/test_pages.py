@@ -27,6 +27,7 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 TRANSLATED = (
     "china",
     "deploy",
+    "errors",
     "events",
     "limits",
     "local",
