@@ -68,6 +68,7 @@ class Receiver:
                 web.get("/", self._page),
                 web.post("/hooks/{name}", self._receive),
                 web.put("/hooks/{name}", self._configure),
+                web.get("/hooks", self._hooks),
                 web.get("/received", self._list),
                 web.delete("/received", self._forget),
                 web.get("/events", self._events),
@@ -111,6 +112,9 @@ class Receiver:
         except TypeError as error:
             raise web.HTTPBadRequest(text=str(error)) from None
         return web.Response(status=204)
+
+    async def _hooks(self, _request: web.Request) -> web.Response:
+        return web.json_response({"items": sorted(self._behaviours)})
 
     async def _list(self, request: web.Request) -> web.Response:
         hook = request.query.get("hook")

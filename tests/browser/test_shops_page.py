@@ -165,3 +165,26 @@ def test_a_merchant_helps_itself(page: DemoPage) -> None:
     expect(page.page.locator("#thing")).to_contain_text("Failed attempts")
     page.page.keyboard.press("Escape")
     expect(page.page.locator("#trouble")).to_be_hidden()
+
+
+def test_a_campaign_goes_to_all_while_a_conversation_goes_on(page: DemoPage) -> None:
+    page.contact()
+    page.page.get_by_label("Message to all of them").fill("Spring tea is here")
+    page.page.locator("#campaign-start").click()
+    page.say("And now?")
+    expect(page.shop_sees).to_contain_text("And now?")
+    expect(page.answer("Here I am")).to_contain_text("Sent")
+
+    expect(page.page.locator("#campaign-said")).to_contain_text("10 of 10 settled")
+    expect(page.page.locator("#campaign-said")).to_contain_text("10 sent")
+    expect(page.page.locator("#campaign-recipients li[data-status=sent]")).to_have_count(10)
+
+
+def test_an_answer_shows_its_row(page: DemoPage) -> None:
+    page.contact()
+    page.say("Is it stored?")
+    expect(page.shop_sees).to_contain_text("Is it stored?")
+    expect(page.answer("It is")).to_contain_text("Sent")
+    page.last_trace.get_by_role("button", name="API answered").click()
+    expect(page.page.locator("#thing")).to_contain_text("The row as DynamoDB stores it")
+    expect(page.page.locator("#thing")).to_contain_text("It is")

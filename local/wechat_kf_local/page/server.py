@@ -9,6 +9,8 @@
     /demo              GET: the AppID and the switches
     /demo/shops        POST: open the two demo shops
     /demo/subscribe    POST: subscribe the page's own receiver for a merchant
+    /demo/campaign     POST: let buyers enter, and broadcast to them
+    /demo/rows/{…}     GET: a message as DynamoDB stores it
     /demo/switches     PUT: turn faults on and off
 
 It listens on the loopback address only and serves only its own page: requests under another host
@@ -36,7 +38,9 @@ from aiohttp import web
 from wechat_kf_cli.stack.clients import ApiClient
 from wechat_kf_cli.stack.stack_error import StackError
 from wechat_kf_cli.stack.state import ROOT, StackInfo, StateDirectory
+from wechat_kf_local.page.campaign import start_campaign
 from wechat_kf_local.page.feed import Event, Feed
+from wechat_kf_local.page.rows import read_row
 from wechat_kf_local.page.shops import ShopError, open_demo_shops, subscribe
 from wechat_kf_local.page.switches import Switches, UnknownSwitchError
 
@@ -89,6 +93,8 @@ class PageServer:
                 web.get("/demo", self._demo),
                 web.post("/demo/shops", self._open_shops),
                 web.post("/demo/subscribe/{business_id}", self._subscribe),
+                web.post("/demo/campaign", self._campaign),
+                web.get("/demo/rows/{business_id}/{message_id}", self._row),
                 web.put("/demo/switches", self._turn),
             ]
         )
@@ -178,6 +184,15 @@ class PageServer:
     async def _subscribe(self, request: web.Request) -> web.Response:
         await asyncio.to_thread(subscribe, self._stack, request.match_info["business_id"])
         return web.Response(status=204)
+
+    async def _campaign(self, request: web.Request) -> web.Response:
+        wanted = await request.json()
+        started = await asyncio.to_thread(start_campaign, self._stack, **wanted)
+        return web.json_response(started, status=202)
+
+    async def _row(self, request: web.Request) -> web.Response:
+        row = await asyncio.to_thread(read_row, self._stack, **request.match_info)
+        return web.json_response(row, status=200 if row else 404)
 
     async def _turn(self, request: web.Request) -> web.Response:
         wanted = await request.json()

@@ -59,22 +59,6 @@ def subscribe(stack: StackInfo, business_id: str) -> None:
     _subscribe(api, receiver, business_id, f"shop-{business_id}")
 
 
-def webhook_names(stack: StackInfo) -> list[str]:
-    """List the receiver's hooks that merchants are subscribed with.
-
-    Raises:
-        ShopError: the API refused.
-    """
-    api, receiver = ApiClient.of(stack), ReceiverClient(stack.receiver_url)
-    prefix = receiver.hook("")
-    urls = [
-        url
-        for merchant in _document(api.get("/merchants?limit=200"))["items"]
-        for url in _webhook_urls(api, merchant["business_id"])
-    ]
-    return sorted({url.removeprefix(prefix) for url in urls if url.startswith(prefix)})
-
-
 def _register(api: ApiClient, shop: DemoShop) -> str:
     body = {
         "external_id": shop.external_id,

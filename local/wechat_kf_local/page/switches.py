@@ -7,7 +7,6 @@ from typing import Any
 
 from wechat_kf_cli.stack.clients import ReceiverClient, SimulatorClient
 from wechat_kf_cli.stack.state import StackInfo
-from wechat_kf_local.page.shops import webhook_names
 
 SENDS = "/cgi-bin/message/custom/"
 """Calls that the faults affect: sending and typing, not tokens or uploads."""
@@ -59,5 +58,5 @@ class Switches:
     def _set_subscribers(self, *, down: bool) -> None:
         receiver = ReceiverClient(self.stack.receiver_url)
         behaviour = {"status": DOWN_STATUS} if down else {}
-        for hook in webhook_names(self.stack):
+        for hook in receiver.hooks():
             receiver.configure(hook, **behaviour)

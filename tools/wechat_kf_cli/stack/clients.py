@@ -121,6 +121,13 @@ class ReceiverClient:
         """Set `secret`, `status`, `headers`, `delay_seconds` or `times` of a hook."""
         requests.put(self.hook(name), json=behaviour, timeout=TIMEOUT_SECONDS).raise_for_status()
 
+    def hooks(self) -> list[str]:
+        """Return the names of all hooks that were configured."""
+        items: list[str] = requests.get(f"{self.url}/hooks", timeout=TIMEOUT_SECONDS).json()[
+            "items"
+        ]
+        return items
+
     def received(self, name: str) -> list[dict[str, Any]]:
         """Return a hook's requests, oldest first: `body`, `headers`, `verified`, …."""
         answer = requests.get(f"{self.url}/received", {"hook": name}, timeout=TIMEOUT_SECONDS)

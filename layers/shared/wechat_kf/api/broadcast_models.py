@@ -83,8 +83,7 @@ def describe_broken_rule(error: ValidationError) -> str:
 _PROGRESS = {
     "pending": 0,
     "accepted": 0,
-    "queued": 1,
-    "sending": 0,
+    "sending": 1,
     "sent": 1,
     "failed": 0,
     "unknown": 0,

@@ -47,6 +47,8 @@ export const platform = {
       headers: { "Idempotency-Key": idempotencyKey },
     }),
   message: (shop, id) => call("GET", `/api/merchants/${shop}/messages/${id}`),
+  broadcast: (shop, id) => call("GET", `/api/merchants/${shop}/broadcasts/${id}`),
+  recipients: (shop, id) => call("GET", `/api/merchants/${shop}/broadcasts/${id}/recipients?limit=100`),
   retry: (shop, id) => call("POST", `/api/merchants/${shop}/messages/${id}/retry`),
   typing: (shop, openid, command) =>
     call("POST", `/api/merchants/${shop}/typing`, { body: { openid, command } }),
@@ -67,6 +69,9 @@ export const demo = {
   read: () => call("GET", "/demo"),
   openShops: () => call("POST", "/demo/shops"),
   subscribe: (shop) => call("POST", `/demo/subscribe/${shop}`),
+  row: (shop, message) => call("GET", `/demo/rows/${shop}/${message}`),
+  campaign: (shop, buyers, text) =>
+    call("POST", "/demo/campaign", { body: { business_id: shop, buyers, text } }),
   turn: (switches) => call("PUT", "/demo/switches", { body: switches }),
 };
 

@@ -2,6 +2,7 @@
 
 import { demo, live } from "./api.js";
 import { emit, on } from "./bus.js";
+import * as campaign from "./campaign.js";
 import * as desk from "./desk.js";
 import { choose, chosenLanguage, t, translate } from "./i18n.js";
 import * as phone from "./phone.js";
@@ -55,7 +56,7 @@ async function guarded(work) {
   }
 }
 
-for (const part of [phone, desk, way, switches, pictures, problems, subscriptions, things]) part.start();
+for (const part of [phone, desk, way, switches, pictures, problems, subscriptions, campaign, things]) part.start();
 for (const button of document.querySelectorAll("[data-language]")) {
   button.addEventListener("click", () => choose(button.dataset.language));
 }

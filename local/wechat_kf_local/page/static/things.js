@@ -34,7 +34,8 @@ export function start() {
   $("thing-close").addEventListener("click", () => $("thing").close());
 }
 
-export function showThing(title, parts) {
+/** `row` promises one more part, which comes when it has been read. */
+export async function showThing(title, parts, row) {
   $("thing-heading").textContent = title;
   const shown = Object.entries(parts)
     .filter(([, part]) => part !== undefined && part !== null)
@@ -44,6 +45,8 @@ export function showThing(title, parts) {
     ]);
   $("thing-parts").replaceChildren(...shown.flat());
   $("thing").showModal();
+  const stored = await row?.catch(() => null);
+  if (stored) $("thing-parts").append(h("h3", {}, t("thing-row")), h("pre", { tabindex: "0" }, JSON.stringify(stored, null, 2)));
 }
 
 function masked(name, value) {

@@ -1,5 +1,6 @@
 // The message path: each message's hops, collected from WeChat, the webhooks and the desk.
 
+import { demo } from "./api.js";
 import { on } from "./bus.js";
 import { h, sync } from "./dom.js";
 import { chosenLanguage, duration, t, timeOfDay } from "./i18n.js";
@@ -288,6 +289,10 @@ function traceLine(trace) {
   );
 }
 
+function rowOf({ direction, shop, messageId }) {
+  return direction === "to-buyer" && messageId ? demo.row(shop, messageId) : undefined;
+}
+
 /** What has happened by its time, and then what is still to come. */
 function inOrder(hops) {
   return Object.entries(hops).sort(([, a], [, b]) => (a.at ?? Infinity) - (b.at ?? Infinity) || 0);
@@ -303,7 +308,7 @@ function hopItem(trace, name, { state, at, detail, thing }) {
     detail ? h("span", { class: "hop-detail" }, Array.isArray(detail) ? t(...detail) : detail) : null,
   ];
   const title = t(`hop-${name}`);
-  const button = thing && { type: "button", class: "hop-open", onclick: () => showThing(title, thing) };
+  const button = thing && { type: "button", class: "hop-open", onclick: () => showThing(title, thing, rowOf(trace)) };
   return h(
     "li",
     { class: `hop ${state} ${latest ? "latest" : ""}` },
