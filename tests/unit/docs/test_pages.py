@@ -26,6 +26,7 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 TRANSLATED = (
     "china",
+    "cost",
     "deploy",
     "errors",
     "events",
@@ -33,7 +34,9 @@ TRANSLATED = (
     "local",
     "merchant-developer",
     "merchants",
+    "migration",
     "operations",
+    "security-overview",
     "sending",
 )
 
