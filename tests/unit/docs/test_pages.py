@@ -26,6 +26,7 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 TRANSLATED = (
     "china",
+    "configuration",
     "cost",
     "deploy",
     "errors",
