@@ -55,7 +55,7 @@ _HEAD_ZH = """\
 错误以 `application/problem+json`（RFC 9457）返回。`code` 供程序使用，保持稳定；
 `detail` 供人阅读；`advice` 说明怎样做是安全的。429 的 `Retry-After` 说明需要等待的秒数。
 没有签名或 IAM 不允许的请求由 API Gateway 返回 403 和 `{"message": …}`。
-每条路由可能返回的代码见[参考](../http-api.md)。
+每条路由可能返回的代码见[参考](http-api.md)。
 供您自己的界面使用的中文数据：[error-texts.zh-CN.json](../error-texts.zh-CN.json)。
 
 ## 本项目的错误码

@@ -31,6 +31,7 @@ TRANSLATED = (
     "deploy",
     "errors",
     "events",
+    "http-api",
     "limits",
     "local",
     "merchant-developer",
