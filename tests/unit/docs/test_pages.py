@@ -25,6 +25,7 @@ TEST_NAME = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 TRANSLATED = (
+    "architecture",
     "china",
     "configuration",
     "cost",
