@@ -39,6 +39,7 @@ TRANSLATED = (
     "merchants",
     "migration",
     "operations",
+    "security",
     "security-overview",
     "sending",
 )
