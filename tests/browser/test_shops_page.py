@@ -188,3 +188,19 @@ def test_an_answer_shows_its_row(page: DemoPage) -> None:
     page.last_trace.get_by_role("button", name="API answered").click()
     expect(page.page.locator("#thing")).to_contain_text("The row as DynamoDB stores it")
     expect(page.page.locator("#thing")).to_contain_text("It is")
+
+
+def test_on_a_phone_question_and_answer_are_in_view_together(visit: Visit) -> None:
+    page = visit(locale="en-GB", viewport={"width": 390, "height": 844})
+    page.contact()
+    page.say("Both in view?")
+    expect(page.shop_sees).to_contain_text("Both in view?")
+    answer = page.answer("Both")
+    expect(answer).to_contain_text("Sent")
+
+    page.phone.evaluate("(phone) => phone.scrollIntoView()")
+    for bubble in (page.buyer_sees.get_by_text("Both in view?"), answer):
+        box = bubble.bounding_box()
+        assert box
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 844
