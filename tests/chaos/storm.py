@@ -380,8 +380,8 @@ class Storm:
     ) -> Iterator[Audience]:
         """All may miss what still waits for them, if the queue holds a message for each of those.
 
-        `gone` may also miss what the honest one got after the farewell, and what was given up: if
-        there is a dead letter for each of those.
+        `gone` may also miss what the honest one got after the farewell, and what is kept for it: if
+        there is a dead letter, or an event in its backlog or in the queue, for each of those.
         """
         owed = {name: self._owed(name, pushes) for name in CHARACTERS}
         first: dict[tuple[str, str], float] = {}
@@ -395,14 +395,21 @@ class Storm:
         of_gone = missing.pop("gone")
         excused = {"gone": {one for one in of_gone if first.get(("honest", one), 0) > farewell}}
         dead_letters = self._depth("DeliveriesDeadLetterQueueUrl") - self._dead_letters_before
-        if dead_letters >= len(of_gone - excused["gone"]):
-            excused["gone"] |= of_gone
         waiting = self._depth("DeliveriesQueueUrl") - self._depth_before
+        kept = dead_letters + waiting + self._backlog_of("gone")
+        if kept >= len(of_gone - excused["gone"]):
+            excused["gone"] |= of_gone
         if waiting >= sum(map(len, missing.values())):
             excused |= {name: set(ids) for name, ids in missing.items()}
         for name, owner in self._owners.items():
             business_id = None if owner == EVERYONE else owner
             yield Audience(name, business_id, frozenset(excused.get(name, ())))
+
+    def _backlog_of(self, name: str) -> int:
+        """How many events wait for a subscription outside the queue, or are dead there."""
+        path = f"/merchants/{self._owners[name]}/subscriptions/{self._subscriptions[name]}"
+        health = self._api.get(path).json()["health"]
+        return int(health["waiting"]) + int(health["dead"])
 
     def _owed(self, name: str, pushes: dict[str, Pushed]) -> frozenset[str]:
         owner = self._owners[name]
