@@ -23,8 +23,8 @@ class NothingFoundError(Exception):
     """`wait_until` timed out. The message says what it waited for."""
 
 
-CONVERSATION_SECONDS = 60
-"""Cold workers on a crowded machine take their time."""
+CONVERSATION_SECONDS = 180
+"""A batch of inbound whose worker was lost stays hidden for 120 s."""
 
 
 def wait_until(probe: Callable[[], T | None], seconds: float, what: str) -> T:
