@@ -107,10 +107,16 @@ class Reckoning:
 class Storm:
     """One run on a stack. Everything it makes has names of its own."""
 
-    def __init__(self, stack: StackInfo, plan: Plan) -> None:
+    def __init__(
+        self,
+        stack: StackInfo,
+        plan: Plan,
+        api: ApiClient | None = None,
+        simulator: SimulatorClient | None = None,
+    ) -> None:
         self._stack, self._plan = stack, plan
-        self._api = ApiClient.of(stack)
-        self._simulator = SimulatorClient(stack.simulator_url)
+        self._api = api or ApiClient.of(stack)
+        self._simulator = simulator or SimulatorClient(stack.simulator_url)
         self._receiver = ReceiverClient(stack.receiver_url)
         self._run = uuid.uuid4().hex[:8]
         self._business_id = self._simulator.call(

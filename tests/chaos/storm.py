@@ -102,23 +102,23 @@ class PatientApi(ApiClient):
 
 
 class StubbornBuyers(SimulatorClient):
-    """Buyers who do not mind that nobody took their message."""
+    """Buyers who write again when nobody took their message."""
 
     def say(self, openid: str, business_id: str, text: str, **manner: Any) -> dict[str, Any]:
-        try:
-            return super().say(openid, business_id, text, **manner)
-        except PushRefusedError:
-            return {}
+        for _ in range(60):
+            with suppress(PushRefusedError):
+                return super().say(openid, business_id, text, **manner)
+            time.sleep(0.5)
+        raise AssertionError("no push was taken for half a minute")
 
 
 class Answers(outbound_storm.Storm):
     """The storm of answers, by callers who repeat what failed."""
 
     def __init__(self, stack: StackInfo, plan: outbound_storm.Plan) -> None:
-        super().__init__(stack, plan)
         api = ApiClient.of(stack)
-        self._api = PatientApi(api.url, api.region, api.credentials)
-        self._simulator = StubbornBuyers(stack.simulator_url)
+        patient = PatientApi(api.url, api.region, api.credentials)
+        super().__init__(stack, plan, patient, StubbornBuyers(stack.simulator_url))
 
 
 @dataclass(slots=True)
