@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
+from contextlib import suppress
 from typing import Any
 
 import pytest
+import requests
 from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Visit
@@ -108,6 +110,38 @@ def test_the_journal_survives_a_reload_and_its_times_never_run_backwards(
     times = [milliseconds(text) for text in shown]
     assert times == sorted(times)
     assert times[0] == 0
+
+
+def test_a_connection_that_breaks_doubles_nothing_in_the_journal(page: DemoPage) -> None:
+    page.contact()
+    words = f"Once {uuid.uuid4().hex[:8]}"
+    page.say(words)
+    expect(page.last_trace.locator(".hop.done")).to_have_count(4)
+
+    connections = []
+
+    def answer_and_hang_up(route: Route) -> None:
+        connections.append(route)
+        kept = b"retry: 100\n\n" + read_for_a_second(f"{page.url}/live")
+        route.fulfill(body=kept, content_type="text/event-stream")
+
+    page.page.route("**/live", answer_and_hang_up)
+    page.page.reload()
+    trace = page.page.locator("#traces > .trace").filter(has_text=words)
+    expect(trace).to_have_count(1)
+    while len(connections) < 3:
+        page.page.wait_for_timeout(100)
+    expect(trace).to_have_count(1)
+    expect(trace.locator(".hop.done")).to_have_count(4)
+
+
+def read_for_a_second(url: str) -> bytes:
+    """Read what a stream has at once; it is silent afterwards."""
+    got = b""
+    with suppress(requests.ConnectionError), requests.get(url, stream=True, timeout=1) as answer:
+        for piece in answer.iter_content(None):
+            got += piece
+    return got
 
 
 def milliseconds(text: str) -> float:

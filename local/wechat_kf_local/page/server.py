@@ -178,7 +178,6 @@ class PageServer:
     async def _open_shops(self, _request: web.Request) -> web.Response:
         async with self._opening:
             await asyncio.to_thread(open_demo_shops, self._stack)
-        self._feed.publish("demo", {"kind": "shops"}, keep=False)
         return web.Response(status=204)
 
     async def _subscribe(self, request: web.Request) -> web.Response:

@@ -70,6 +70,7 @@ showLanguage();
 live({
   opened: () => {
     connected = true;
+    emit("connected");
     showConnection();
     guarded(load);
   },

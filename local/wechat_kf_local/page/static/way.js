@@ -23,6 +23,7 @@ let shops = [];
 let traces = []; // newest first
 let count = 0;
 let waiting = {};
+let frame = null;
 
 export function start() {
   for (const [origin, follow] of Object.entries({ wechat: followWeChat, webhook: followWebhook, api: followApi })) {
@@ -37,6 +38,7 @@ export function start() {
     const trace = answerOf(id);
     if (trace) trace.open = false;
   });
+  on("connected", clear); // all that is kept comes again
   on("language", render);
   render();
 }
@@ -47,6 +49,11 @@ export function use(use) {
 }
 
 // Traces
+
+function clear() {
+  traces = [];
+  render();
+}
 
 /** Begin a trace with `event`, which says when it happened. */
 function begin(direction, event, facts) {
@@ -98,10 +105,7 @@ function followWeChat(event) {
     message_shown: ({ message }) => followShown({ ...message, at: event.at }),
     tokens_killed: () => note(event, "note-killed"),
     token: ({ fresh }) => fresh && note(event, "note-token"),
-    reset: () => {
-      traces = [];
-      render();
-    },
+    reset: clear,
   }[event.kind];
   follow?.(event);
 }
@@ -240,7 +244,13 @@ function followOutcome(event, webhook) {
 
 // Rendering
 
+/** At the next frame, once for however many events: a page that opens hears a thousand at once. */
 function render() {
+  frame ??= requestAnimationFrame(draw);
+}
+
+function draw() {
+  frame = null;
   renderQueues();
   $("way-empty").hidden = traces.length > 0;
   $("traces").hidden = traces.length === 0;
