@@ -29,8 +29,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.text import Text
 
-from wechat_kf.adapters.webhooks.webhook import CONTENT_TYPE
-from wechat_kf.adapters.webhooks.webhook import sign as sign_webhook
+from wechat_kf.adapters.webhooks.webhook import make_headers
 from wechat_kf.domain.events import ANY_MERCHANT
 from wechat_kf.domain.subscriptions.management import create_secret
 from wechat_kf_cli.options import Merchant, Profile, Region, StackName
@@ -146,15 +145,8 @@ class Forwarder:
 
     def _post(self, number: int, body: str) -> bool:
         event = json.loads(body)
-        content, sent_at = body.encode(), int(time.time())
-        signed = f"{event['id']}.{sent_at}.".encode() + content
-        headers = {
-            "Content-Type": CONTENT_TYPE,
-            "User-Agent": "wechat-kf",
-            "webhook-id": event["id"],
-            "webhook-timestamp": str(sent_at),
-            "webhook-signature": sign_webhook(self.secret, signed),
-        }
+        content = body.encode()
+        headers = make_headers(event["id"], int(time.time()), content, [self.secret])
         started = time.monotonic()
         try:
             answer = self.session.post(

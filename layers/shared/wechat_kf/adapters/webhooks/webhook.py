@@ -52,7 +52,7 @@ class WebhookSubscriber:
                 subscription.target.address, allow_loopback=self._allow_loopback
             )
             secrets = subscription.signing_secrets(now)
-            request = Request(url, _make_headers(event.id, now // SECOND, body, secrets), body)
+            request = Request(url, make_headers(event.id, now // SECOND, body, secrets), body)
             return _read_result(self._poster.post(request), now)
         except PostError as error:
             return Deferred(error.reason)
@@ -60,9 +60,10 @@ class WebhookSubscriber:
             return Deferred("URL not allowed")
 
 
-def _make_headers(
+def make_headers(
     event_id: str, timestamp: int, body: bytes, secrets: Sequence[str]
 ) -> dict[str, str]:
+    """Return the headers of a webhook: `timestamp` is Unix time, each secret adds a signature."""
     signed = f"{event_id}.{timestamp}.".encode() + body
     return {
         "Content-Type": CONTENT_TYPE,
