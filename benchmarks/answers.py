@@ -62,6 +62,7 @@ class Answers:
             "PutItem": lambda _: {},
             "UpdateItem": self._updated,
             "Query": lambda request: {"Items": self._found(request)},
+            "Scan": lambda _: {"Items": []},
             "SendMessage": lambda _: {"MessageId": "m", "SequenceNumber": "1"},
             "SendMessageBatch": _all_taken,
             "GetSecretValue": lambda _: {"ARN": "arn", "Name": "push", "SecretString": PUSH_SECRET},

@@ -55,8 +55,8 @@ GROWTH_NOTE = (
     "The same latency with few and with many rows in the deployed tables; the pushes of the second "
     "row go to that many merchants in turn. The emulator's tables are in memory: this shows that "
     "no function's work grows with the table, not how DynamoDB behaves (by key, its latency does "
-    "not depend on the size of a table). No function uses Scan, and every Query names one "
-    "conversation, one merchant or one shard."
+    "not depend on the size of a table). No function scans a table (the sweeper scans the index of "
+    "what is unsettled), and every Query names one conversation, one merchant or one shard."
 )
 
 Post = Callable[[str, int], None]
