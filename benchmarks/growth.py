@@ -17,6 +17,7 @@ from unittest.mock import patch
 
 import requests
 from botocore.client import BaseClient
+from urllib3.response import HTTPResponse
 
 from benchmarks.answers import OPENID, WECHAT_SAYS_YES, Answers
 from benchmarks.invocations import Context, Handler, event_for, load_handler
@@ -123,7 +124,8 @@ def _stubbed() -> Iterator[Counter[str]]:
     def wechat(_session: requests.Session, *_: Any, **__: Any) -> requests.Response:
         counted["WeChat"] += 1
         response = requests.Response()
-        response.status_code, response.raw = 200, io.BytesIO(WECHAT_SAYS_YES)
+        body = io.BytesIO(WECHAT_SAYS_YES)
+        response.status_code, response.raw = 200, HTTPResponse(body, preload_content=False)
         return response
 
     with (

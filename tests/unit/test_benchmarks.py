@@ -1,13 +1,15 @@
-"""The benchmarks' stand-in for AWS knows every call that a function makes."""
+"""The benchmarks' stand-ins for AWS and WeChat know every call that a function makes."""
 
 from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import pytest
 
+from benchmarks import growth
 from benchmarks.invocations import Context, event_for, load_handler
 from benchmarks.loopback import loopback
 from benchmarks.template_environment import function_names
@@ -20,11 +22,28 @@ def origin() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", function_names())
-def test_a_function_is_answered(name: str, origin: str) -> None:
-    spawn = multiprocessing.get_context("spawn")  # a function takes its settings when imported
-    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        pool.submit(_invoke, name, origin).result()
+def test_a_warm_function_is_answered(name: str, origin: str) -> None:
+    in_a_process(_invoke, name, origin)
 
 
 def _invoke(name: str, origin: str) -> None:
     load_handler(name, origin)(event_for(name), Context())
+
+
+@pytest.mark.parametrize("name", growth.FUNCTIONS)
+def test_a_growing_function_is_answered(name: str) -> None:
+    few, many, cold = in_a_process(_grow, name)
+    assert 0 < few <= many <= cold
+
+
+def _grow(name: str) -> tuple[float, float, float]:
+    growth.FEW, growth.MANY, growth.COLD = 10, 30, 2
+    few, many, cold = growth._measure(name)
+    return few.calls, many.calls, cold
+
+
+def in_a_process(function: Any, *arguments: str) -> Any:
+    """Settings are taken when a function is imported, so each gets an interpreter of its own."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        return pool.submit(function, *arguments).result()
