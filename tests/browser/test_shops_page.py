@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import requests
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Visit
@@ -72,6 +73,10 @@ def test_however_many_shops_there_are_the_page_stays_in_view(
     few = page.shops.count()
     page.page.locator("#shops").evaluate("(list) => list.scrollTo(0, list.scrollHeight)")
     expect(page.shops.nth(few)).to_be_attached()
+
+    # And nothing of it is in a screen reader's or a weak eye's way
+    found = Axe().run(page.page)
+    assert found.violations_count == 0, found.generate_report()
 
 
 def test_a_shop_that_nobody_subscribed_says_so_and_can_be(
