@@ -40,6 +40,7 @@ export function start() {
   on("language", render);
   on("subscriptions-changed", ({ shop }) => lookAtSubscriptions(shop));
   setInterval(() => state.shop && !document.hidden && lookAtSubscriptions(state.shop), 3000);
+  setInterval(renderOutcomes, 1000); // the time until the next attempt
 }
 
 export function use({ shops }) {
@@ -204,6 +205,7 @@ function update(one, id, { status, error, attempts, window }) {
   const entry = one.entries.get(id);
   // An outcome of an earlier attempt may come after the retry was ordered.
   if (!entry || attempts < (entry.attempts ?? 0)) return;
+  if (attempts !== entry.attempts) entry.attemptedAt = Date.now();
   const news = SETTLED.includes(status) && entry.status !== status;
   Object.assign(entry, { status, error: error ?? null, attempts: attempts ?? entry.attempts });
   if (window) one.window = window;
@@ -398,7 +400,7 @@ function renderThread() {
       version: (entry) => [entry.kind, entry.text, entry.note, entry.own, chosenLanguage()],
       create: (entry) => shown(one, entry),
     });
-    for (const entry of ordered(one)) if (entry.own) renderOutcome(one, entry);
+    renderOutcomes();
   });
   renderWindow(one);
 }
@@ -409,22 +411,30 @@ function shown(one, entry) {
   return bubble({ ...entry, from: buyerName(one.openid), extra });
 }
 
+function renderOutcomes() {
+  const one = current();
+  if (one) for (const entry of ordered(one)) if (entry.own) renderOutcome(one, entry);
+}
+
 /** In place, so that a screen reader does not read the whole message again. */
 function renderOutcome(one, entry) {
   const key = `${one.shop} ${one.openid} ${entry.id}`;
   const place = [...$("thread").children].find((child) => child.dataset.key === key);
   const outcome = place.querySelector(".outcome");
-  const version = JSON.stringify([entry.status, entry.error, entry.attempts, chosenLanguage()]);
+  const words = statusWords(entry);
+  const version = JSON.stringify([entry.status, entry.error, words, chosenLanguage()]);
   if (outcome.dataset.version === version) return;
   outcome.dataset.version = version;
   outcome.dataset.status = entry.status;
-  const parts = [h("span", { class: "status" }, statusWords(entry)), why(entry), again(one, entry)];
+  const parts = [h("span", { class: "status" }, words), why(entry), again(one, entry)];
   outcome.replaceChildren(...parts.filter(Boolean));
 }
 
-function statusWords({ status, attempts, error }) {
+function statusWords({ status, attempts, attemptedAt, error }) {
   if (!SETTLED.includes(status) && attempts && error) {
-    return t("state-waiting", { attempts, time: remaining(PAUSES[attempts - 1] ?? PAUSES.at(-1)) });
+    const pause = PAUSES[attempts - 1] ?? PAUSES.at(-1);
+    const left = pause - (Date.now() - attemptedAt) / 1000;
+    return t("state-waiting", { attempts, time: remaining(Math.max(1, left)) });
   }
   const tries = attempts > 1 ? ` · ${t("attempts", { count: attempts })}` : "";
   return t(`state-${status}`) + tries;
