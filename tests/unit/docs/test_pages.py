@@ -39,9 +39,11 @@ TRANSLATED = (
     "merchants",
     "migration",
     "operations",
+    "releasing",
     "security",
     "security-overview",
     "sending",
+    "terraform-and-cdk",
 )
 
 
