@@ -32,6 +32,7 @@ TRANSLATED = (
     "deploy",
     "errors",
     "events",
+    "first-deployment",
     "http-api",
     "limits",
     "local",
