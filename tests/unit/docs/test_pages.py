@@ -40,6 +40,7 @@ TRANSLATED = (
     "merchants",
     "migration",
     "operations",
+    "promises",
     "releasing",
     "security",
     "security-overview",
