@@ -186,6 +186,7 @@ EVERY_TABLE_CALL = (
     "PutItem",
     "UpdateItem",
     "Query",
+    "Scan",
     "TransactWriteItems",
     "BatchGetItem",
 )
