@@ -58,7 +58,7 @@ class Stretch:
 def run() -> list[Section]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=context, max_tasks_per_child=1) as pool:
-        measured = list(pool.map(_measure, FUNCTIONS))
+        measured = list(pool.map(measure, FUNCTIONS))
     rows = [
         [
             name,
@@ -72,26 +72,31 @@ def run() -> list[Section]:
     return [Section("Growth: cost per message", NOTE, header, rows)]
 
 
-def _cold_calls(name: str, handler: Handler, counted: Counter[str]) -> float:
-    """Count calls per message with expired caches: an hour with one message a minute."""
+def _cold_calls(name: str, handler: Handler, counted: Counter[str], messages: int) -> float:
+    """Count calls per message with expired caches: one message a minute."""
     now = time.time_ns
     before = counted.total()
-    for number in range(COLD):
+    for number in range(messages):
         ahead = (number + 1) * 61 * 1_000_000_000
         with patch.object(time, "time_ns", lambda ahead=ahead: now() + ahead):
             handler(event_for(name, str(10_000 + number), OPENID), Context())
-    return (counted.total() - before) / COLD
+    return (counted.total() - before) / messages
 
 
-def _measure(name: str) -> tuple[Stretch, Stretch, float]:
-    """The first messages, and the last ones after all that came between."""
+def measure(
+    name: str, few: int = FEW, many: int = MANY, cold: int = COLD
+) -> tuple[Stretch, Stretch, float]:
+    """Measure a function by its first `few` of `many` messages and by its last ones.
+
+    The third figure is the calls per message with caches that have expired, of `cold` messages.
+    """
     handler = load_handler(name, ORIGIN)
     with _stubbed() as counted:
         handler(event_for(name), Context())
-        few = _stretch(name, handler, counted, range(FEW), 1)
-        _stretch(name, handler, counted, range(FEW, MANY - FEW), MERCHANTS)
-        many = _stretch(name, handler, counted, range(MANY - FEW, MANY), MERCHANTS)
-        return few, many, _cold_calls(name, handler, counted)
+        first = _stretch(name, handler, counted, range(few), 1)
+        _stretch(name, handler, counted, range(few, many - few), MERCHANTS)
+        last = _stretch(name, handler, counted, range(many - few, many), MERCHANTS)
+        return first, last, _cold_calls(name, handler, counted, cold)
 
 
 def _stretch(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
+import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, TypeVar
 
 from benchmarks.answers import BUSINESS_ID, OPENID, SUBSCRIPTION_ID, TEXT
 from benchmarks.samples import APP_ID, BodyFormat, sealed_push
@@ -21,6 +23,7 @@ from wechat_kf.domain.subscriptions.delivery import Delivery
 from wechat_kf_cli.stack.state import ROOT
 
 Handler = Callable[[dict[str, Any], Any], Any]
+T = TypeVar("T")
 
 _numbers = itertools.count()
 
@@ -48,6 +51,13 @@ def load_handler(name: str, origin: str) -> Handler:
     sys.path.insert(0, str(ROOT / "functions" / name))
     handler: Handler = importlib.import_module(f"{name}_handler").handler
     return handler
+
+
+def in_a_process(function: Callable[..., T], *arguments: str) -> T:
+    """Call `function` in a new process, so that it may load a handler."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def event_for(name: str, business_id: str = BUSINESS_ID, openid: str = OPENID) -> dict[str, Any]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
-
 from benchmarks.calls_made import calls_made, in_words
-from benchmarks.invocations import Context, event_for, load_handler
+from benchmarks.invocations import Context, event_for, in_a_process, load_handler
 from benchmarks.loopback import loopback
 from benchmarks.measure import COMPARISON, Section, cpu_samples, row_of_turns
 from benchmarks.template_environment import function_names
@@ -29,18 +26,12 @@ NOTE = (
 
 def run() -> list[Section]:
     with loopback() as origin:
-        measured = [_in_a_process(name, origin) for name in function_names()]
+        measured = [in_a_process(_measure, name, origin) for name in function_names()]
     rows = [
         [*row_of_turns(name, samples, "µs", 1.2 if name == "push" else None).cells(), calls]
         for name, (samples, calls) in zip(function_names(), measured, strict=True)
     ]
     return [Section("Warm invocations", NOTE, [*COMPARISON, "its calls"], rows)]
-
-
-def _in_a_process(name: str, origin: str) -> tuple[Samples, str]:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_measure, name, origin).result()
 
 
 def _measure(name: str, origin: str) -> tuple[Samples, str]:

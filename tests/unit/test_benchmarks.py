@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from typing import Any
 
 import pytest
 
 from benchmarks import growth
-from benchmarks.invocations import Context, event_for, load_handler
+from benchmarks.invocations import Context, event_for, in_a_process, load_handler
 from benchmarks.loopback import loopback
 from benchmarks.template_environment import function_names
 
@@ -36,13 +33,5 @@ def test_a_growing_function_is_answered(name: str) -> None:
 
 
 def _grow(name: str) -> tuple[float, float, float]:
-    growth.FEW, growth.MANY, growth.COLD = 10, 30, 2
-    few, many, cold = growth._measure(name)
-    return few.calls, many.calls, cold
-
-
-def in_a_process(function: Any, *arguments: str) -> Any:
-    """Settings are taken when a function is imported, so each gets an interpreter of its own."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        return pool.submit(function, *arguments).result()
+    first, last, cold = growth.measure(name, few=10, many=30, cold=2)
+    return first.calls, last.calls, cold
