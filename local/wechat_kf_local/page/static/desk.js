@@ -40,7 +40,7 @@ export function start() {
   on("language", render);
   on("subscriptions-changed", ({ shop }) => lookAtSubscriptions(shop));
   setInterval(() => state.shop && !document.hidden && lookAtSubscriptions(state.shop), 3000);
-  setInterval(renderOutcomes, 1000); // the time until the next attempt
+  setInterval(countDown, 1000);
 }
 
 export function use({ shops }) {
@@ -400,7 +400,7 @@ function renderThread() {
       version: (entry) => [entry.kind, entry.text, entry.note, entry.own, chosenLanguage()],
       create: (entry) => shown(one, entry),
     });
-    renderOutcomes();
+    for (const entry of ordered(one)) if (entry.own) renderOutcome(one, entry);
   });
   renderWindow(one);
 }
@@ -411,9 +411,9 @@ function shown(one, entry) {
   return bubble({ ...entry, from: buyerName(one.openid), extra });
 }
 
-function renderOutcomes() {
+function countDown() {
   const one = current();
-  if (one) for (const entry of ordered(one)) if (entry.own) renderOutcome(one, entry);
+  for (const entry of one?.entries.values() ?? []) if (isWaiting(entry)) renderOutcome(one, entry);
 }
 
 /** In place, so that a screen reader does not read the whole message again. */
@@ -430,8 +430,14 @@ function renderOutcome(one, entry) {
   outcome.replaceChildren(...parts.filter(Boolean));
 }
 
-function statusWords({ status, attempts, attemptedAt, error }) {
-  if (!SETTLED.includes(status) && attempts && error) {
+/** Whether it will be tried again. */
+function isWaiting({ status, attempts, error }) {
+  return !SETTLED.includes(status) && attempts && error;
+}
+
+function statusWords(entry) {
+  const { status, attempts, attemptedAt } = entry;
+  if (isWaiting(entry)) {
     const pause = PAUSES[attempts - 1] ?? PAUSES.at(-1);
     const left = pause - (Date.now() - attemptedAt) / 1000;
     return t("state-waiting", { attempts, time: remaining(Math.max(1, left)) });
