@@ -34,7 +34,7 @@ OUTCOMES = ["wechat.kf.message.sent", "wechat.kf.message.failed", "wechat.kf.mes
 CALLERS = 4
 """Each call at a time is a process of its own in the emulator: more only crowd two cores."""
 
-CONVERSATION_SECONDS = 180
+LOST_BATCH_SECONDS = 180
 """A batch of inbound whose worker was killed stays hidden for 120 s."""
 
 TOKEN_REFUSALS = (40001, 40014, 42001)
@@ -178,7 +178,7 @@ class Storm:
         for openid in self._buyers:
             self._simulator.say(openid, str(self._business_id), "在吗")
         for openid in self._buyers:
-            self._api.wait_for_conversation(str(self._business_id), openid, CONVERSATION_SECONDS)
+            self._api.wait_for_conversation(str(self._business_id), openid, LOST_BATCH_SECONDS)
         mischief = threading.Thread(target=self._mischief, args=(wanted[0],))
         mischief.start()
         with ThreadPoolExecutor(CALLERS) as pool:
