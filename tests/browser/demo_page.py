@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import requests
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from wechat_kf_cli.stack.state import StackInfo
@@ -45,6 +46,11 @@ class DemoPage:
         """Raises AssertionError when a script failed or the content policy was broken."""
         self.context.close()
         assert self.problems == []
+
+    def check_accessibility(self) -> None:
+        """Raises AssertionError, with axe's report, when it objects to what is shown."""
+        found = Axe().run(self.page)
+        assert found.violations_count == 0, found.generate_report()
 
     def turn_all_off(self) -> None:
         positions = dict.fromkeys(SWITCHES, False)
