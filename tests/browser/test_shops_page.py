@@ -17,6 +17,8 @@ from wechat_kf_cli.stack.clients import ApiClient, SimulatorClient
 from wechat_kf_cli.stack.state import StackInfo
 
 WIDE = {"width": 1440, "height": 900}
+PAUSE_TAKES_MS = 4_000
+"""A worker that delivers believes what it read of a subscription for three seconds."""
 
 
 def many(number: int) -> Any:
@@ -183,13 +185,15 @@ def test_a_hop_shows_the_thing_itself(page: DemoPage) -> None:
 
 
 def test_a_merchant_helps_itself(page: DemoPage) -> None:
-    page.contact()
+    page.contact("Qinghe")
     window = page.page.locator("#subscriptions")
-    expect(window).to_contain_text("active")
+    state = window.locator(".facts")
+    expect(state).to_contain_text("active")
 
     # When the merchant pauses, a message waits; when it resumes, it arrives
     window.get_by_role("button", name="Pause").click()
-    expect(window).to_contain_text("paused")
+    expect(state).to_contain_text("paused")
+    page.page.wait_for_timeout(PAUSE_TAKES_MS)
     page.say("Anybody?")
     expect(page.last_trace).to_contain_text("Anybody?")
     expect(page.shop_sees).not_to_contain_text("Anybody?")
