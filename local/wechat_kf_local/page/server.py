@@ -35,7 +35,7 @@ import aiohttp
 import requests
 from aiohttp import web
 
-from wechat_kf_cli.stack.clients import ApiClient
+from wechat_kf_cli.stack.clients import ApiClient, NothingFoundError, PushRefusedError
 from wechat_kf_cli.stack.stack_error import StackError
 from wechat_kf_cli.stack.state import ROOT, StackInfo, StateDirectory
 from wechat_kf_local.page.campaign import start_campaign
@@ -234,6 +234,8 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
         return _problem(400, "invalid_request", str(error))
     except ShopError as error:
         return _problem(502, "shop_not_opened", str(error))
+    except (PushRefusedError, NothingFoundError) as error:
+        return _problem(502, "buyer_not_entered", f"a buyer could not enter: {error}")
     except UNREACHABLE as error:
         return _problem(502, "unreachable", f"the stack did not respond: {type(error).__name__}")
 

@@ -65,7 +65,7 @@ def _register(api: ApiClient, shop: DemoShop) -> str:
         "nickname": shop.nickname,
         "icon": base64.b64encode(png(shop.icon)).decode(),
     }
-    business_id: str = _document(api.post("/merchants", body))["business_id"]
+    business_id: str = document(api.post("/merchants", body))["business_id"]
     return business_id
 
 
@@ -74,17 +74,22 @@ def _subscribe(api: ApiClient, receiver: ReceiverClient, business_id: str, hook:
     if url in _webhook_urls(api, business_id):
         return
     target = {"target": {"type": "webhook", "url": url}}
-    created = _document(api.post(f"/merchants/{business_id}/subscriptions", target))
+    created = document(api.post(f"/merchants/{business_id}/subscriptions", target))
     receiver.configure(hook, secret=created["secret"])
 
 
 def _webhook_urls(api: ApiClient, business_id: str) -> list[str]:
-    items = _document(api.get(f"/merchants/{business_id}/subscriptions"))["items"]
+    items = document(api.get(f"/merchants/{business_id}/subscriptions"))["items"]
     return [item["target"]["url"] for item in items if item["target"]["type"] == "webhook"]
 
 
-def _document(response: requests.Response) -> dict[str, Any]:
+def document(response: requests.Response) -> dict[str, Any]:
+    """Return what the API answered.
+
+    Raises:
+        ShopError: it refused.
+    """
     if not response.ok:
         raise ShopError(f"the API returned {response.status_code}: {response.text[:200]}")
-    document: dict[str, Any] = response.json()
-    return document
+    answer: dict[str, Any] = response.json()
+    return answer

@@ -20,13 +20,15 @@ Scene = Callable[[Client], Awaitable[Any]]
 
 
 async def _echo(request: web.Request) -> web.Response:
-    """Stands in for the API and the simulator: echoes what it received."""
+    """Stands in for the API and the simulator: echoes what it received, and accepts no push."""
     told = {
         "path": request.path_qs,
         "signed": request.headers.get("Authorization", "").startswith("AWS4-HMAC-SHA256"),
         "key": request.headers.get("Idempotency-Key"),
         "cookie": request.headers.get("Cookie"),
         "body": await request.text(),
+        "accepted": False,
+        "attempts": [{"status": 504}],
     }
     return web.json_response(told, status=202, headers={"Location": "/here"})
 
@@ -111,13 +113,9 @@ def test_calls_of_the_api_are_signed_and_passed_on(tmp_path: Path) -> None:
     status, location, told = with_page(tmp_path, scene)
 
     assert (status, location) == (202, "/here")
-    assert told == {
-        "path": "/merchants/1/messages?a=1",
-        "signed": True,
-        "key": "k",
-        "cookie": None,
-        "body": json.dumps({"openid": "o"}),
-    }
+    assert (told["path"], told["signed"]) == ("/merchants/1/messages?a=1", True)
+    assert (told["key"], told["cookie"]) == ("k", None)
+    assert told["body"] == json.dumps({"openid": "o"})
 
 
 def test_calls_of_the_simulator_are_passed_on_unsigned(tmp_path: Path) -> None:
@@ -144,6 +142,15 @@ def test_an_unknown_switch_is_explained(tmp_path: Path, wanted: str) -> None:
         return answer.status, (await answer.json())["code"]
 
     assert with_page(tmp_path, scene) == (400, "invalid_request")
+
+
+def test_a_campaign_that_no_buyer_can_enter_is_explained(tmp_path: Path) -> None:
+    async def scene(client: Client) -> Any:
+        wanted = {"business_id": "1", "buyers": 3, "text": "Hello"}
+        answer = await client.post("/demo/campaign", json=wanted)
+        return answer.status, (await answer.json())["code"]
+
+    assert with_page(tmp_path, scene) == (502, "buyer_not_entered")
 
 
 def test_each_demo_shop_has_an_icon_of_its_own() -> None:
