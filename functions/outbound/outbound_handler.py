@@ -12,7 +12,8 @@ from wechat_kf.adapters.wechat.dead_media import DeadMediaSender
 from wechat_kf.adapters.wechat.sender import WeChatSender
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
-from wechat_kf.observability import guard_invocation
+from wechat_kf.domain.messages.message_ids import log_id
+from wechat_kf.observability import guard_invocation, logger
 
 WORKERS = 5
 """Conversations sent to side by side; with OutboundConcurrency it bounds the concurrent calls."""
@@ -59,4 +60,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 def send(record: Record) -> None:
     """Make one attempt at one message."""
-    ATTEMPT.attempt(*outbound_from_body(record.body))
+    business_id, message_id = outbound_from_body(record.body)
+    logger.debug("attempt begun", message_id=log_id(message_id))
+    ATTEMPT.attempt(business_id, message_id)

@@ -15,12 +15,13 @@ def save(state: StateDirectory, info: StackInfo) -> None:
     state.log("functions").write_text(text)
 
 
-def lines_of(logs: Any) -> Iterator[tuple[int, str, str]]:
-    """Yield (epoch milliseconds, short name of the log group, message) of everything logged."""
+def lines_of(logs: Any, since_ms: int = 0) -> Iterator[tuple[int, str, str]]:
+    """Yield (epoch milliseconds, short name of the log group, message) of what was logged."""
+    pages = logs.get_paginator("filter_log_events")
     for groups in logs.get_paginator("describe_log_groups").paginate():
         for group in groups["logGroups"]:
             name = group["logGroupName"]
-            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=name):
+            for page in pages.paginate(logGroupName=name, startTime=since_ms):
                 for event in page["events"]:
                     yield event["timestamp"], name.rpartition("/")[2], event["message"].rstrip()
 

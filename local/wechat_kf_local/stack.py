@@ -196,6 +196,8 @@ def _parameters(account: WeChatAccount, simulator_url: str) -> dict[str, str]:
         "Architecture": deploy.HOST_ARCHITECTURE,
         "WeChatApiHosts": simulator_url,
         "AllowLoopbackSubscribers": "true",
+        # The demo page shows each message's steps inside the functions.
+        "LogLevel": "DEBUG",
         # The emulator has no metric math, which alarms use.
         "Monitoring": "none",
     }

@@ -6,7 +6,7 @@ import base64
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,6 @@ import pytest
 import requests
 
 from tests.e2e.conftest import TEST_DIRECTORY
-from tests.e2e.deployed_functions import with_settings
 from tests.e2e.pushing import push
 from tests.log_search import LogSearch
 from tests.pushes import MESSAGES, Console
@@ -38,13 +37,6 @@ TALKERS = ("Push", "Inbound", "Deliveries", "Merchants", "Messages", "Outbound",
 LOG_GROUPS = tuple(f"/{name}LogGroup" for name in TALKERS)
 LOGGED = ("push accepted", "push refused", "attempt recorded", "delivery postponed")
 """What they must have logged of it, or there was nothing to search."""
-
-
-@pytest.fixture(scope="module")
-def talkative(stack: StackInfo) -> Iterator[None]:
-    """Every function logs all it can."""
-    with with_settings(stack, TALKERS, LOG_LEVEL="DEBUG"):
-        yield
 
 
 @dataclass
@@ -216,7 +208,6 @@ def talk(
     api: ApiClient,
     simulator: SimulatorClient,
     receiver: ReceiverClient,
-    talkative: None,
 ) -> Conversation:
     """Over and done with."""
     talk = Conversation(stack, api, simulator, receiver)

@@ -18,11 +18,12 @@ Event = Mapping[str, Any]
 
 WATCHER_LIMIT = 2_000
 """Events kept for a page that reads slowly; it misses any beyond."""
-KEPT_EVENTS = 1_000
+KEPT_EVENTS = 1_500
 """The journal of some hundred messages."""
 
 RETRY_SECONDS = 1.0
 QUEUE_SECONDS = 1.0
+STEP_SECONDS = 1.0
 LONGEST_LINE = 2**20
 QUEUES = {
     "inbound": "InboundQueueUrl",
@@ -69,15 +70,34 @@ class Feed:
             if not watcher.full():
                 watcher.put_nowait(stamped)
 
-    async def follow(self, session: aiohttp.ClientSession, origin: str, url: str) -> None:
+    async def follow(
+        self,
+        session: aiohttp.ClientSession,
+        origin: str,
+        url: str,
+        amend: Callable[[Event], Event] = lambda event: event,
+    ) -> None:
         """Forward a stream of Server-Sent Events until cancelled; reconnect when it breaks."""
         while True:
             try:
                 async for event in _server_sent(session, url):
-                    self.publish(origin, event)
+                    self.publish(origin, amend(event))
             except (aiohttp.ClientError, OSError, ValueError):
                 pass  # the server is not reachable right now, or the line was not an event
             await asyncio.sleep(RETRY_SECONDS)
+
+    async def follow_steps(self, read: Callable[[], list[Event]]) -> None:
+        """Publish what `read` returns each second while a page is open."""
+        while True:
+            await asyncio.sleep(STEP_SECONDS)
+            if not self._watchers:
+                continue
+            try:
+                steps = await asyncio.to_thread(read)
+            except (BotoCoreError, ClientError):
+                continue
+            for step in steps:
+                self.publish("function", step)
 
     async def follow_queues(self, stack: StackInfo) -> None:
         """Publish the number of waiting messages per queue when it changes and a page is open."""

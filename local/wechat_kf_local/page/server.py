@@ -35,13 +35,20 @@ import aiohttp
 import requests
 from aiohttp import web
 
-from wechat_kf_cli.stack.clients import ApiClient, NothingFoundError, PushRefusedError
+from wechat_kf.wechat.push import PushKeys, PushMode, PushOpener
+from wechat_kf_cli.stack.clients import (
+    ApiClient,
+    NothingFoundError,
+    PushRefusedError,
+    aws_client,
+)
 from wechat_kf_cli.stack.stack_error import StackError
 from wechat_kf_cli.stack.state import ROOT, StackInfo, StateDirectory
 from wechat_kf_local.page.campaign import start_campaign
 from wechat_kf_local.page.feed import Event, Feed
 from wechat_kf_local.page.rows import read_row
 from wechat_kf_local.page.shops import ShopError, open_demo_shops, subscribe
+from wechat_kf_local.page.steps import Steps, event_namer
 from wechat_kf_local.page.switches import Switches, UnknownSwitchError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -114,10 +121,12 @@ class PageServer:
             await asyncio.sleep(STACK_POLL_SECONDS)
         stack = self._stack
         async with asyncio.TaskGroup() as group:
-            follow = self._feed.follow
-            group.create_task(follow(self._session, "wechat", f"{stack.simulator_url}/_sim/events"))
-            group.create_task(follow(self._session, "webhook", f"{stack.receiver_url}/events"))
-            group.create_task(self._feed.follow_queues(stack))
+            feed, session = self._feed, self._session
+            wechat = f"{stack.simulator_url}/_sim/events"
+            group.create_task(feed.follow(session, "wechat", wechat, event_namer(_opener(stack))))
+            group.create_task(feed.follow(session, "webhook", f"{stack.receiver_url}/events"))
+            group.create_task(feed.follow_steps(Steps(aws_client(stack, "logs")).read))
+            group.create_task(feed.follow_queues(stack))
 
     @property
     def _stack(self) -> StackInfo:
@@ -238,6 +247,11 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
         return _problem(502, "buyer_not_entered", f"a buyer could not enter: {error}")
     except UNREACHABLE as error:
         return _problem(502, "unreachable", f"the stack did not respond: {type(error).__name__}")
+
+
+def _opener(stack: StackInfo) -> PushOpener:
+    keys = [PushKeys(stack.push_token, stack.encoding_aes_key)]
+    return PushOpener(app_id=stack.app_id, mode=PushMode.SECURE, keys=keys)
 
 
 def _is_own(request: web.Request) -> bool:

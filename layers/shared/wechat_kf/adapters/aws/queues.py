@@ -15,6 +15,7 @@ from wechat_kf.adapters.aws.client_errors import as_unavailable
 from wechat_kf.adapters.aws.json_text import from_text, to_text
 from wechat_kf.domain.events import Event
 from wechat_kf.errors import UnavailableError
+from wechat_kf.observability import logger
 
 if TYPE_CHECKING:
     from wechat_kf.domain.messages.message import OutboundMessage
@@ -116,6 +117,10 @@ class DeliverySqsQueue:
     def put(self, deliveries: list[Delivery]) -> None:
         """Return when all are safe; a repeat is harmless. Raise `UnavailableError`."""
         _send_all(self.client, self.queue_url, map(_delivery_entry, deliveries))
+        for one in deliveries:
+            logger.debug(
+                "delivery queued", event_id=one.event.id, subscription_id=one.subscription_id
+            )
 
 
 @dataclass(frozen=True, slots=True)
