@@ -11,6 +11,8 @@ from wechat_kf_cli.stack.state import StackInfo
 
 PATIENCE_MS = 45_000
 """A cold function on a busy machine takes seconds."""
+UNDONE = ".hop:not(.done)"
+"""The hops of a message that have not happened, or went wrong."""
 SWITCHES = ("busy", "slow", "cut", "subscriber_down")
 
 expect.set_options(timeout=PATIENCE_MS)
@@ -94,6 +96,9 @@ class DemoPage:
         self.desk.get_by_role("textbox").fill(text)
         self.desk.get_by_role("textbox").press("Enter")
         return self.shop_sees.locator(".message").filter(has_text=text).last
+
+    def open_tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name).click()
 
     def turn(self, name: str) -> None:
         self.page.get_by_role("switch", name=name).click()

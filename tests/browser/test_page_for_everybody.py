@@ -66,6 +66,12 @@ def test_a_conversation_needs_no_mouse(page: DemoPage) -> None:
     keys.type("So do I")
     keys.press("Enter")
     expect(page.buyer_sees).to_contain_text("So do I")
+    tab_to("Message path")
+    moves = (("ArrowRight", "#subscriptions"), ("End", "#campaign"), ("ArrowRight", "#way"))
+    for key, panel in moves:
+        keys.press(key)
+        expect(page.page.locator(panel)).to_be_visible()
+    expect(page.page.locator("#campaign")).to_be_hidden()
 
 
 def test_it_fits_a_narrow_screen(visit: Visit) -> None:
@@ -91,4 +97,6 @@ def test_axe_finds_nothing_to_object_to(visit: Visit, visitor: dict[str, Any]) -
     page.turn("The connection breaks after sending")
     expect(page.answer("Perhaps")).to_contain_text("Unknown")
 
-    page.check_accessibility()
+    for tab in ("Message path", "The merchant’s window", "A campaign"):
+        page.open_tab(tab)
+        page.check_accessibility()

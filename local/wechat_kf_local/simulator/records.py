@@ -100,14 +100,14 @@ class Records:
     def counted(self, what: str) -> int:
         return sum(self.counters.get(what, Counter()).values())
 
-    def call(self, **details: Any) -> Record:
-        """Record one call of the API."""
+    def call(self, *, wire: Record | None = None, **details: Any) -> Record:
+        """Record one call of the API; only watchers see `wire`, what was sent and answered."""
         record = self._numbered("calls", details)
         self.calls.append(record)
         self.count("calls", record["path"])
         if record["errcode"]:
             self.count("errcodes", f"{record['path']} {record['errcode']}")
-        self.events.publish("call", call=record)
+        self.events.publish("call", call=record, wire=wire)
         return record
 
     def delivery(self, **details: Any) -> Record:

@@ -11,6 +11,7 @@ import * as problems from "./problems.js";
 import * as shops from "./shops.js";
 import * as subscriptions from "./subscriptions.js";
 import * as switches from "./switches.js";
+import * as tabs from "./tabs.js";
 import * as things from "./things.js";
 import * as way from "./way.js";
 
@@ -56,7 +57,7 @@ async function guarded(work) {
   }
 }
 
-for (const part of [phone, desk, way, switches, pictures, problems, subscriptions, campaign, things]) part.start();
+for (const part of [phone, desk, way, switches, pictures, problems, subscriptions, campaign, tabs, things]) part.start();
 for (const button of document.querySelectorAll("[data-language]")) {
   button.addEventListener("click", () => choose(button.dataset.language));
 }

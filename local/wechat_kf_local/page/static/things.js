@@ -12,6 +12,8 @@ export function thingOf(event) {
   if (event.request) return { opened: event.fields, request: pushed(event.request) };
   if (event.kind === "sending") return { command: command(event), body: event.body };
   if (event.kind === "answered") return { status: event.status, answer: event.answer };
+  if (event.wire) return event.wire;
+  if (event.logged) return { logged: event.logged };
   if (event.headers) return { event: JSON.parse(event.body), headers: event.headers };
   const { from, past, n, ...rest } = event;
   return { record: rest };

@@ -10,14 +10,16 @@ import { problemText } from "./problems.js";
 import { showThing, thingOf } from "./things.js";
 
 const KEPT = 40;
-const TO_SHOP = ["said", "pushed", "queued", "delivered"];
-const TO_BUYER = ["answered", "accepted", "called", "shown", "notified"];
+const TO_SHOP = ["said", "pushed", "queued", "acknowledged", "fanned-out", "delivered"];
+const TO_BUYER = ["answered", "accepted", "claimed", "called", "shown", "recorded", "notified"];
 const SEND = /\/send$/;
 const TOKEN_REFUSED = [40001, 40014, 42001];
 const OUTCOME = /^wechat\.kf\.message\.(sent|failed|unknown)$/;
 const STATE_OF = { sent: "done", failed: "bad", unknown: "doubt" };
 
 const $ = (id) => document.getElementById(id);
+
+const FOLLOWERS = { wechat: followWeChat, webhook: followWebhook, api: followApi, function: followFunction };
 
 let shops = [];
 let traces = []; // newest first
@@ -26,7 +28,7 @@ let waiting = {};
 let frame = null;
 
 export function start() {
-  for (const [origin, follow] of Object.entries({ wechat: followWeChat, webhook: followWebhook, api: followApi })) {
+  for (const [origin, follow] of Object.entries(FOLLOWERS)) {
     on(origin, follow);
     on(`past-${origin}`, follow);
   }
@@ -101,7 +103,7 @@ function followWeChat(event) {
     entered: beginSaid,
     push_sent: followPush,
     push_answered: followAnswerToPush,
-    call: ({ call }) => SEND.test(call.path) && followCall({ ...call, at: event.at }),
+    call: ({ call, wire }) => SEND.test(call.path) && followCall({ ...call, wire, at: event.at }),
     message_shown: ({ message }) => followShown({ ...message, at: event.at }),
     tokens_killed: () => note(event, "note-killed"),
     token: ({ fresh }) => fresh && note(event, "note-token"),
@@ -123,7 +125,7 @@ function beginSaid(event) {
 
 function pushed(event) {
   return oldest("to-shop", event, (one) =>
-    event.message_id ? one.messageId === event.message_id : one.entered && one.hops.queued.state !== "done",
+    event.message_id ? one.messageId === event.message_id : one.entered && one.hops.acknowledged.state !== "done",
   );
 }
 
@@ -131,6 +133,7 @@ function followPush(event) {
   const trace = pushed(event);
   if (!trace) return;
   trace.tries += 1;
+  trace.eventId = event.event_id;
   const detail = trace.tries > 1 ? ["detail-try", { count: trace.tries }] : ["detail-encrypted"];
   reach(trace, "pushed", "done", event, detail);
 }
@@ -140,8 +143,8 @@ function followAnswerToPush(event) {
   if (!trace) return;
   const accepted = event.verdict === "accepted";
   const what = event.status ? `HTTP ${event.status}` : event.error;
-  if (accepted) reach(trace, "queued", "done", event, ["detail-success"]);
-  else reach(trace, "queued", "bad", event, ["detail-push-bad", { what }]);
+  if (accepted) reach(trace, "acknowledged", "done", event, ["detail-success"]);
+  else reach(trace, "acknowledged", "bad", event, ["detail-push-bad", { what }]);
 }
 
 function followWebhook(webhook) {
@@ -240,6 +243,16 @@ function followOutcome(event, webhook) {
   };
   // The outcome may overtake the response to our own request, which brings the id.
   if (!notify()) setTimeout(notify, 500);
+}
+
+// Inside the bundle
+
+/** A step that a function logged. `message_id` is only the beginning of one. */
+function followFunction(step) {
+  const { kind, event_id: eventId, message_id: messageId, status } = step;
+  const trace = traces.find((one) => (eventId ? one.eventId === eventId : one.messageId?.startsWith(messageId)));
+  const state = kind === "recorded" ? STATE_OF[status] : "done";
+  if (trace && state) reach(trace, kind.replace("_", "-"), state, step);
 }
 
 // Rendering

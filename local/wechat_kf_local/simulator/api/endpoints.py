@@ -143,7 +143,12 @@ class Api:
             )
             records.remember(rid, request)
         records.call(
-            **_facts(call), errcode=reply.errcode, rid=rid, fault=fault, **_message_of(call)
+            **_facts(call),
+            errcode=reply.errcode,
+            rid=rid,
+            fault=fault,
+            **_message_of(call),
+            wire=_wire(call, reply),
         )
 
 
@@ -154,6 +159,16 @@ def _facts(call: Call) -> dict[str, Any]:
         "openid": call.openid,
         "business_id": call.business_id,
     }
+
+
+def _wire(call: Call, reply: Reply) -> dict[str, str] | None:
+    """A send and its answer as they went over the wire, without the token; None of other calls."""
+    if not _message_of(call):
+        return None
+    query = "&".join(f"{name}=…" for name in call.query)
+    body = call.body.decode("utf-8", "replace")
+    request = f"{call.method} {call.path}?{query}\n\n{body}"
+    return {"wechat_request": request, "wechat_answer": reply.body.decode()}
 
 
 def _message_of(call: Call) -> dict[str, Any]:
