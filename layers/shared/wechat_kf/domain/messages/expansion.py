@@ -28,7 +28,8 @@ NO_CONVERSATION = Failure(NoConversationError.code, NoConversationError().detail
 _AT_ONCE = 100
 """Recipients handled together: as many as one read of their conversations takes."""
 
-_WRITERS = 8
+_WRITERS = 2
+"""With 512 MB a write takes longer to make than to wait for: more would only crowd the table."""
 
 
 class OutcomeQueue(Protocol):
