@@ -15,6 +15,7 @@ import requests
 from benchmarks.bench_stack import bench_stack, calls_between, deploy_empty_pipeline
 from benchmarks.lanes import Lanes
 from benchmarks.measure import Section, percentile
+from benchmarks.page import measure_page
 from benchmarks.samples import Account, BodyFormat, sealed_push
 from wechat_kf_cli.stack.clients import (
     ApiClient,
@@ -138,6 +139,7 @@ def run() -> list[Section]:
             _compared(deployed, ours, empty),
             Lanes(stack).measure(),
             _grown(deployed, ours),
+            measure_page(stack),
         ]
 
 

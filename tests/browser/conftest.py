@@ -5,7 +5,6 @@ with REQUIRE_BROWSER=1 (as `make test-browser` and CI set it) they fail instead.
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.browser.chromium import FLAGS, NO_CHROMIUM, chromium_path
 from tests.browser.demo_page import DemoPage
 from wechat_kf_cli.stack.clients import SimulatorClient
 from wechat_kf_cli.stack.state import StackInfo, StateDirectory
@@ -21,23 +21,6 @@ from wechat_kf_local import stack as local_stack
 Visit = Callable[..., DemoPage]
 
 TEST_DIRECTORY = ".local/test"
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-NO_CHROMIUM = "no Chromium found (apt-get install chromium, or CHROMIUM=/path/to/it)"
-
-
-def chromium_path() -> str | None:
-    """CHROMIUM, or the first one that is installed."""
-    named = os.environ.get("CHROMIUM")
-    return named or next(filter(None, map(shutil.which, NAMES)), None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
