@@ -83,6 +83,7 @@ class PageServer:
         self._state = state
         self._feed = Feed()
         self._opening = asyncio.Lock()
+        self._opened = False
         self._session: aiohttp.ClientSession
         self._known: tuple[StackInfo, Switches] | None = None
 
@@ -186,7 +187,9 @@ class PageServer:
 
     async def _open_shops(self, _request: web.Request) -> web.Response:
         async with self._opening:
-            await asyncio.to_thread(open_demo_shops, self._stack)
+            if not self._opened:
+                await asyncio.to_thread(open_demo_shops, self._stack)
+                self._opened = True
         return web.Response(status=204)
 
     async def _subscribe(self, request: web.Request) -> web.Response:
