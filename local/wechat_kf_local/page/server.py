@@ -4,6 +4,7 @@
     /api/{path}        the deployed API, signed with SigV4 on the way
     /wechat/{path}     the simulator's control API (`/_sim/{path}`): the buyers' phones
     /live              all events in real time (Server-Sent Events)
+    /docs/{path}       the pages of docs/, as text
     /openapi.yaml      the document of the API
     /error-texts       what the API's codes mean, in Chinese
     /demo              GET: the AppID and the switches
@@ -54,8 +55,9 @@ from wechat_kf_local.page.switches import Switches, UnknownSwitchError
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 STATIC: Final = Path(__file__).parent / "static"
-OPENAPI: Final = ROOT / "docs" / "openapi.yaml"
-ERROR_TEXTS: Final = ROOT / "docs" / "error-texts.zh-CN.json"
+DOCS: Final = ROOT / "docs"
+OPENAPI: Final = DOCS / "openapi.yaml"
+ERROR_TEXTS: Final = DOCS / "error-texts.zh-CN.json"
 MAX_BODY: Final = 8 * 1024 * 1024
 HEARTBEAT_SECONDS: Final = 15.0
 STACK_POLL_SECONDS: Final = 0.2
@@ -94,6 +96,7 @@ class PageServer:
                 web.get("/", _index),
                 web.get("/error-texts", _error_texts),
                 web.get("/openapi.yaml", _openapi),
+                web.get("/docs/{path:.+}", _docs),
                 web.static("/static", STATIC),
                 web.route("*", "/api/{path:.*}", self._api),
                 web.route("*", "/wechat/{path:.*}", self._wechat),
@@ -284,6 +287,13 @@ async def _error_texts(_request: web.Request) -> web.FileResponse:
 
 async def _openapi(_request: web.Request) -> web.FileResponse:
     return web.FileResponse(OPENAPI, headers={"Content-Type": "text/yaml; charset=utf-8"})
+
+
+async def _docs(request: web.Request) -> web.FileResponse:
+    file = (DOCS / request.match_info["path"]).resolve()
+    if not (file.is_relative_to(DOCS) and file.is_file()):
+        raise web.HTTPNotFound
+    return web.FileResponse(file, headers={"Content-Type": "text/plain; charset=utf-8"})
 
 
 async def _next_event(events: asyncio.Queue[Event]) -> bytes:

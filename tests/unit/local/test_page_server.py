@@ -103,6 +103,20 @@ def test_what_it_serves_may_neither_be_framed_nor_load_anything_foreign(tmp_path
     assert "frame-ancestors 'none'" in policy
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("local.md", 200),
+        ("zh-CN/local.md", 200),
+        ("missing.md", 404),
+        ("zh-CN", 404),
+        ("..%2FREADME.md", 404),
+    ],
+)
+def test_only_the_documents_are_served_under_docs(tmp_path: Path, path: str, status: int) -> None:
+    assert status_of(tmp_path, {}, f"/docs/{path}") == status
+
+
 def test_calls_of_the_api_are_signed_and_passed_on(tmp_path: Path) -> None:
     async def scene(client: Client) -> Any:
         headers = {"Idempotency-Key": "k", "Cookie": "secret=1"}

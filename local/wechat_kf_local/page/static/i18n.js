@@ -28,7 +28,7 @@ export function choose(chosen) {
   emit("language");
 }
 
-/** Translate everything marked with `data-i18n` (text) or `data-i18n-label` (aria-label). */
+/** Translate what is marked with `data-i18n` (text), or `-label`, `-placeholder` or `-href` after it. */
 export function translate(root = document) {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
   document.title = t("title");
@@ -40,6 +40,9 @@ export function translate(root = document) {
   }
   for (const element of root.querySelectorAll("[data-i18n-placeholder]")) {
     element.placeholder = t(element.dataset.i18nPlaceholder);
+  }
+  for (const element of root.querySelectorAll("[data-i18n-href]")) {
+    element.href = t(element.dataset.i18nHref);
   }
 }
 
