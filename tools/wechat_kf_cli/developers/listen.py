@@ -33,7 +33,7 @@ from wechat_kf.adapters.webhooks.webhook import make_headers
 from wechat_kf.domain.events import ANY_MERCHANT
 from wechat_kf.domain.subscriptions.management import create_secret
 from wechat_kf_cli.options import Merchant, Profile, Region, StackName
-from wechat_kf_cli.stack.clients import ApiClient
+from wechat_kf_cli.stack.clients import ApiClient, content_of
 from wechat_kf_cli.stack.stack_error import StackError
 from wechat_kf_cli.stack.target import StackOptions, Target, find_target
 
@@ -235,7 +235,9 @@ class Inbox:
 
     def remove(self) -> None:
         """Remove the subscription first: what is still delivered would miss its queue."""
-        _check(self.api.delete(self.subscription), missing_is_fine=True)
+        answer = self.api.delete(self.subscription)
+        if answer.status_code != requests.codes.not_found:
+            content_of(answer)
         self.sqs.delete_queue(QueueUrl=self.queue_url)
 
 
@@ -257,16 +259,10 @@ def queue_name(pattern: str, merchant: str) -> str:
 def _subscribe(api: ApiClient, path: str, queue_url: str, types: Sequence[str]) -> str:
     """Return the id of the subscription of the queue, which a killed run may have left."""
     target = {"type": "queue", "queue_url": queue_url}
-    for one in _check(api.get(path))["items"]:
+    for one in content_of(api.get(path))["items"]:
         if one["target"] == target:
             change = {"event_types": list(types), "status": "active"}
-            _check(api.request("PATCH", f"{path}/{one['subscription_id']}", change))
+            content_of(api.request("PATCH", f"{path}/{one['subscription_id']}", change))
             return str(one["subscription_id"])
-    created = _check(api.post(path, {"target": target, "event_types": list(types)}))
+    created = content_of(api.post(path, {"target": target, "event_types": list(types)}))
     return str(created["subscription_id"])
-
-
-def _check(answer: requests.Response, *, missing_is_fine: bool = False) -> Any:
-    if answer.ok or (missing_is_fine and answer.status_code == requests.codes.not_found):
-        return answer.json() if answer.content else None
-    raise StackError(f"the API answered {answer.status_code}: {answer.text}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import requests
 import typer
@@ -17,6 +17,7 @@ from wechat_kf_cli.stack.clients import (
     NothingFoundError,
     PushRefusedError,
     SimulatorClient,
+    content_of,
 )
 from wechat_kf_cli.stack.stack_error import StackError
 from wechat_kf_cli.stack.state import StateDirectory
@@ -51,7 +52,7 @@ def trigger(  # noqa: PLR0913, PLR0917 - the options of the command
     api = target.api()
     try:
         if merchant not in (ANY_MERCHANT, MAIN_ACCOUNT):
-            _read(api.get(f"/merchants/{merchant}"))
+            content_of(api.get(f"/merchants/{merchant}"))
         if target.emulated:
             simulator = SimulatorClient(StateDirectory.from_environment().read().simulator_url)
             cause = Cause(api, simulator, merchant, openid, text).of(full_type)
@@ -109,21 +110,15 @@ class Cause:
             order = {"kind": fault, "match": SEND_PATH, "openid": self.openid, "times": 1}
             self.simulator.call("POST", "/_sim/faults", order)
         body = {"openid": self.openid, "message": {"type": "text", "text": self.text}}
-        _read(self.api.post(f"/merchants/{self.merchant}/messages", body))
+        content_of(self.api.post(f"/merchants/{self.merchant}/messages", body))
         return f"merchant {self.merchant} answered buyer {self.openid}"
 
 
 def _send_tests(api: ApiClient, merchant: str, event_type: str) -> str:
     path = f"/merchants/{merchant}/subscriptions"
-    active = [one for one in _read(api.get(path))["items"] if one["status"] == "active"]
+    active = [one for one in content_of(api.get(path))["items"] if one["status"] == "active"]
     if not active:
         raise StackError(f"merchant {merchant} has no active subscription")
     for one in active:
-        _read(api.post(f"{path}/{one['subscription_id']}/test", {"event_type": event_type}))
+        content_of(api.post(f"{path}/{one['subscription_id']}/test", {"event_type": event_type}))
     return f"a test event of type {event_type} for {len(active)} subscriptions"
-
-
-def _read(answer: requests.Response) -> Any:
-    if answer.ok:
-        return answer.json()
-    raise StackError(f"the API answered {answer.status_code}: {answer.text}")

@@ -11,6 +11,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from wechat_kf_cli.stack.stack_error import StackError
 from wechat_kf_cli.stack.state import StackInfo
 
 T = TypeVar("T")
@@ -107,6 +108,13 @@ class ApiClient:
         """Wait until the stack has recorded that a buyer wrote or entered: it may be answered."""
         path = f"/merchants/{business_id}/conversations/{openid}"
         wait_until(lambda: self.get(path).ok, seconds, "conversation")
+
+
+def content_of(answer: requests.Response) -> Any:
+    """Return what the API answered. Raises StackError, in the API's words, when it refused."""
+    if answer.ok:
+        return answer.json() if answer.content else None
+    raise StackError(f"the API answered {answer.status_code}: {answer.text}")
 
 
 @dataclass(frozen=True, slots=True)
