@@ -16,8 +16,8 @@ from wechat_kf.adapters.aws.broadcast_queue import (
     UnreadableOrderError,
     broadcast_order,
 )
+from wechat_kf.adapters.aws.outbound_queue import OutboundSqsQueue
 from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
-from wechat_kf.adapters.aws.queues import OutboundSqsQueue
 from wechat_kf.api.broadcast_models import SendMessagesEvent, describe_broken_rule
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import SECOND, now_ms

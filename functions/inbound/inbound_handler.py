@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from wechat_kf import bootstrap
+from wechat_kf.adapters.aws.inbound_queue import UnrecordedSqsQueue, event_from_body, is_delivered
 from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
-from wechat_kf.adapters.aws.queues import UnrecordedSqsQueue, event_from_body, is_delivered
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.events import Event, EventType

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from wechat_kf import bootstrap
+from wechat_kf.adapters.aws.outbound_queue import outbound_from_body
 from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
-from wechat_kf.adapters.aws.queues import outbound_from_body
 from wechat_kf.adapters.wechat.dead_media import DeadMediaSender
 from wechat_kf.adapters.wechat.sender import WeChatSender
 from wechat_kf.config import load_settings

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wechat_kf.adapters.aws.clients import push_clients
-from wechat_kf.adapters.aws.queues import EventSqsQueue
+from wechat_kf.adapters.aws.inbound_queue import EventSqsQueue
 from wechat_kf.adapters.aws.secret_cache import SecretCache
 from wechat_kf.adapters.wechat.push_receiver import KeysInDoubtError, PushPolicy, PushReceiver
 from wechat_kf.config import load_settings

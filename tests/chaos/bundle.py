@@ -21,19 +21,20 @@ from tests.fakes import (
     InMemoryTokens,
     RecordingAttempts,
 )
-from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
-from wechat_kf.adapters.aws.queues import (
+from wechat_kf.adapters.aws.delivery_queues import (
     DeliverySqsQueue,
     DrainSqsQueue,
-    EventSqsQueue,
-    OutboundSqsQueue,
-    UnrecordedSqsQueue,
     delivery_from_body,
     drain_from_body,
+)
+from wechat_kf.adapters.aws.inbound_queue import (
+    EventSqsQueue,
+    UnrecordedSqsQueue,
     event_from_body,
     is_delivered,
-    outbound_from_body,
 )
+from wechat_kf.adapters.aws.outbound_queue import OutboundSqsQueue, outbound_from_body
+from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
 from wechat_kf.adapters.wechat.push_receiver import PushPolicy, PushReceiver
 from wechat_kf.adapters.wechat.sender import WeChatSender
 from wechat_kf.adapters.wechat.token_issuer import StableTokenIssuer

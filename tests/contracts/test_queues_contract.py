@@ -13,19 +13,23 @@ from botocore.exceptions import ReadTimeoutError
 from tests.contracts.aws_resources import Resources
 from tests.contracts.counting import CountingClient
 from tests.fakes import RecordingDeliveries, RecordingEvents, RecordingOutbound
-from wechat_kf.adapters.aws.queues import (
+from wechat_kf.adapters.aws.delivery_queues import (
     DeliverySqsQueue,
     DrainSqsQueue,
-    EventSqsQueue,
-    OutboundLanes,
-    OutboundSqsQueue,
-    UnrecordedSqsQueue,
     delivery_from_body,
     drain_from_body,
+)
+from wechat_kf.adapters.aws.fifo import safe_id
+from wechat_kf.adapters.aws.inbound_queue import (
+    EventSqsQueue,
+    UnrecordedSqsQueue,
     event_from_body,
     is_delivered,
+)
+from wechat_kf.adapters.aws.outbound_queue import (
+    OutboundLanes,
+    OutboundSqsQueue,
     outbound_from_body,
-    safe_id,
 )
 from wechat_kf.domain.events import Event, EventQueue, EventType
 from wechat_kf.domain.messages.message import OutboundMessage

@@ -10,8 +10,9 @@ from tests.contracts.units import MeteredClient
 from tests.fakes import FakeClock, ignore_report
 from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
 from wechat_kf.adapters.aws.conversations_table import ConversationsTable
+from wechat_kf.adapters.aws.delivery_queues import DeliverySqsQueue
 from wechat_kf.adapters.aws.messages_table import MessagesTable
-from wechat_kf.adapters.aws.queues import DeliverySqsQueue, OutboundSqsQueue
+from wechat_kf.adapters.aws.outbound_queue import OutboundSqsQueue
 from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.domain.clock import MINUTE, SECOND
 from wechat_kf.domain.events import ANY_MERCHANT, Event, EventType

@@ -16,13 +16,9 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from tests.pushes import BROKEN_PUSHES, MESSAGES, Console, Request, frame_of
-from wechat_kf.adapters.aws.queues import (
-    delivery_from_body,
-    delivery_to_body,
-    event_from_body,
-    event_to_body,
-    safe_id,
-)
+from wechat_kf.adapters.aws.delivery_queues import delivery_from_body, delivery_to_body
+from wechat_kf.adapters.aws.fifo import safe_id
+from wechat_kf.adapters.aws.inbound_queue import event_from_body, event_to_body
 from wechat_kf.adapters.webhooks.webhook import sign
 from wechat_kf.adapters.wechat.push_events import to_event
 from wechat_kf.domain.events import Event

@@ -13,13 +13,10 @@ from generators.template_file import read_template
 from tests.merchants_app import MerchantsApp
 from tests.messages_app import NO_CONTEXT, MessagesApp
 from wechat_kf.adapters.aws.broadcast_queue import Expansion, Submission, broadcast_order
+from wechat_kf.adapters.aws.delivery_queues import delivery_from_body
+from wechat_kf.adapters.aws.inbound_queue import event_from_body, is_delivered
+from wechat_kf.adapters.aws.outbound_queue import outbound_from_body
 from wechat_kf.adapters.aws.queue_batch import Record
-from wechat_kf.adapters.aws.queues import (
-    delivery_from_body,
-    event_from_body,
-    is_delivered,
-    outbound_from_body,
-)
 from wechat_kf.adapters.wechat.push_events import to_event
 from wechat_kf.api.broadcast_models import SendMessagesEvent
 from wechat_kf.api.subscription_models import CreateSubscriptionRequest

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fuzz import push_path
 from tests.fuzz.push_path import BENDS, BrokenPromiseError, check, seeds
-from wechat_kf.adapters.aws.queues import event_to_body
+from wechat_kf.adapters.aws.inbound_queue import event_to_body
 from wechat_kf.domain.events import Event
 from wechat_kf.wechat import push_body
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from wechat_kf.adapters.aws.backlog_table import BacklogTable
     from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
     from wechat_kf.adapters.aws.conversations_table import ConversationsTable
+    from wechat_kf.adapters.aws.delivery_queues import DeliverySqsQueue, DrainSqsQueue
     from wechat_kf.adapters.aws.media_table import MediaTable
     from wechat_kf.adapters.aws.merchants_table import MerchantsTable
     from wechat_kf.adapters.aws.messages_table import MessagesTable
-    from wechat_kf.adapters.aws.queues import DeliverySqsQueue, DrainSqsQueue
     from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
     from wechat_kf.adapters.wechat.account import WeChatAccount
     from wechat_kf.domain.access_token import TokenProvider
@@ -192,7 +192,7 @@ def subscriptions_table(settings: SubscriptionSettings) -> SubscriptionsTable:
 
 
 def delivery_queue(settings: SubscriptionSettings) -> DeliverySqsQueue:
-    from wechat_kf.adapters.aws.queues import DeliverySqsQueue
+    from wechat_kf.adapters.aws.delivery_queues import DeliverySqsQueue
 
     return DeliverySqsQueue(sqs(), settings.deliveries_queue_url)
 
@@ -204,7 +204,7 @@ def backlog_table(settings: BacklogSettings) -> BacklogTable:
 
 
 def drain_queue(settings: BacklogSettings) -> DrainSqsQueue:
-    from wechat_kf.adapters.aws.queues import DrainSqsQueue
+    from wechat_kf.adapters.aws.delivery_queues import DrainSqsQueue
 
     return DrainSqsQueue(sqs(), settings.drains_queue_url)
 
@@ -229,7 +229,7 @@ def announced_merchants(settings: MerchantChangeSettings) -> AnnouncedMerchants:
 
 def acceptance(settings: MessageSettings, max_age_ms: int) -> Acceptance:
     """Wire the acceptance of messages that may wait for `max_age_ms` before they expire."""
-    from wechat_kf.adapters.aws.queues import OutboundSqsQueue
+    from wechat_kf.adapters.aws.outbound_queue import OutboundSqsQueue
     from wechat_kf.domain.messages.acceptance import Acceptance
 
     return Acceptance(
@@ -352,7 +352,7 @@ def send_windows(settings: AcceptanceSettings) -> SendWindows:
 
 
 def sweeper(settings: AttemptSettings, bulk_queue_url: str) -> Sweeper:
-    from wechat_kf.adapters.aws.queues import OutboundLanes, OutboundSqsQueue
+    from wechat_kf.adapters.aws.outbound_queue import OutboundLanes, OutboundSqsQueue
     from wechat_kf.adapters.wechat.outcome_log import log_outcome
     from wechat_kf.domain.messages.sweeper import Sweeper
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeClock
-from wechat_kf.adapters.aws.queues import event_to_body
+from wechat_kf.adapters.aws.inbound_queue import event_to_body
 from wechat_kf.domain.clock import HOUR, SECOND
 from wechat_kf.domain.events import Event
 from wechat_kf_cli.ops.dead_letters import KINDS, Filter

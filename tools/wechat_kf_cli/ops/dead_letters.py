@@ -8,13 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wechat_kf.adapters.aws.broadcast_queue import Expansion, Submission, broadcast_order
+from wechat_kf.adapters.aws.delivery_queues import delivery_from_body, delivery_to_body
+from wechat_kf.adapters.aws.inbound_queue import event_from_body
 from wechat_kf.adapters.aws.json_text import to_text
-from wechat_kf.adapters.aws.queues import (
-    delivery_from_body,
-    delivery_to_body,
-    event_from_body,
-    outbound_from_body,
-)
+from wechat_kf.adapters.aws.outbound_queue import outbound_from_body
 from wechat_kf.domain.events import Event
 
 RECEIVED_TOO_OFTEN = "received too often"

@@ -21,6 +21,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from wechat_kf.adapters.aws.client_errors import as_unavailable
+from wechat_kf.adapters.aws.delivery_queues import delivery_from_body, delivery_to_body
 from wechat_kf.adapters.aws.dynamo import (
     Attributes,
     ConditionFailedError,
@@ -31,7 +32,6 @@ from wechat_kf.adapters.aws.dynamo import (
     encode,
     transact,
 )
-from wechat_kf.adapters.aws.queues import delivery_from_body, delivery_to_body
 from wechat_kf.domain.clock import SECOND
 from wechat_kf.domain.subscriptions.backlog import (
     DEAD_KEPT_MS,

@@ -8,7 +8,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from wechat_kf.adapters.aws.clients import Limits
-from wechat_kf.adapters.aws.queues import event_to_body, safe_id
+from wechat_kf.adapters.aws.fifo import safe_id
+from wechat_kf.adapters.aws.inbound_queue import event_to_body
 from wechat_kf.domain.events import Event
 from wechat_kf.domain.subscriptions.delivery import Deferred, Delivered, DeliveryResult
 from wechat_kf.domain.subscriptions.subscription import Subscription
