@@ -126,8 +126,9 @@ def test_every_test_that_is_named_exists(path: Path) -> None:
     assert [name for file, name in named if name not in defined_in(file)] == []
 
 
+READMES = [path for path in PAGES if path.name == "README.md"]
 PAIRS = [
-    (ROOT / "README.md", ROOT / "README.zh-CN.md"),
+    *((path, path.with_suffix(".zh-CN.md")) for path in READMES),
     *((ROOT / f"docs/{name}.md", ROOT / f"docs/zh-CN/{name}.md") for name in TRANSLATED),
 ]
 
