@@ -230,11 +230,16 @@ def test_a_campaign_goes_to_all_while_a_conversation_goes_on(page: DemoPage) -> 
     expect(page.page.locator("#campaign-recipients li[data-status=sent]")).to_have_count(10)
 
 
-def test_an_answer_shows_its_row(page: DemoPage) -> None:
+def test_question_and_answer_show_their_rows(page: DemoPage) -> None:
     page.contact()
     page.say("Is it stored?")
     expect(page.shop_sees).to_contain_text("Is it stored?")
+    expect(page.last_trace.locator(UNDONE)).to_have_count(0)
+    page.last_trace.get_by_role("button", name="Delivered").click()
+    expect(page.page.locator("#thing")).to_contain_text("The row as DynamoDB stores it")
+    page.page.keyboard.press("Escape")
     expect(page.answer("It is")).to_contain_text("Sent")
+    expect(page.last_trace).to_contain_text("It is")
     page.last_trace.get_by_role("button", name="API answered").click()
     expect(page.page.locator("#thing")).to_contain_text("The row as DynamoDB stores it")
     expect(page.page.locator("#thing")).to_contain_text("It is")

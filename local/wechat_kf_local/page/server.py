@@ -47,7 +47,7 @@ from wechat_kf_cli.stack.stack_error import StackError
 from wechat_kf_cli.stack.state import ROOT, StackInfo, StateDirectory
 from wechat_kf_local.page.campaign import start_campaign
 from wechat_kf_local.page.feed import Event, Feed
-from wechat_kf_local.page.rows import read_row
+from wechat_kf_local.page.rows import read_received_row, read_sent_row
 from wechat_kf_local.page.shops import ShopError, open_demo_shops, subscribe
 from wechat_kf_local.page.steps import Steps, event_namer
 from wechat_kf_local.page.switches import Switches, UnknownSwitchError
@@ -105,7 +105,8 @@ class PageServer:
                 web.post("/demo/shops", self._open_shops),
                 web.post("/demo/subscribe/{business_id}", self._subscribe),
                 web.post("/demo/campaign", self._campaign),
-                web.get("/demo/rows/{business_id}/{message_id}", self._row),
+                web.get("/demo/rows/{business_id}/{message_id}", self._sent_row),
+                web.get("/demo/rows/{business_id}/{openid}/{event_id}", self._received_row),
                 web.put("/demo/switches", self._turn),
             ]
         )
@@ -204,8 +205,12 @@ class PageServer:
         started = await asyncio.to_thread(start_campaign, self._stack, **wanted)
         return web.json_response(started, status=202)
 
-    async def _row(self, request: web.Request) -> web.Response:
-        row = await asyncio.to_thread(read_row, self._stack, **request.match_info)
+    async def _sent_row(self, request: web.Request) -> web.Response:
+        row = await asyncio.to_thread(read_sent_row, self._stack, **request.match_info)
+        return web.json_response(row, status=200 if row else 404)
+
+    async def _received_row(self, request: web.Request) -> web.Response:
+        row = await asyncio.to_thread(read_received_row, self._stack, **request.match_info)
         return web.json_response(row, status=200 if row else 404)
 
     async def _turn(self, request: web.Request) -> web.Response:

@@ -69,7 +69,8 @@ export const demo = {
   read: () => call("GET", "/demo"),
   openShops: () => call("POST", "/demo/shops"),
   subscribe: (shop) => call("POST", `/demo/subscribe/${shop}`),
-  row: (shop, message) => call("GET", `/demo/rows/${shop}/${message}`),
+  sentRow: (shop, message) => call("GET", `/demo/rows/${shop}/${message}`),
+  receivedRow: (shop, openid, event) => call("GET", `/demo/rows/${shop}/${openid}/${event}`),
   campaign: (shop, buyers, text) =>
     call("POST", "/demo/campaign", { body: { business_id: shop, buyers, text } }),
   turn: (switches) => call("PUT", "/demo/switches", { body: switches }),

@@ -312,8 +312,9 @@ function traceLine(trace) {
   );
 }
 
-function rowOf({ direction, shop, messageId }) {
-  return direction === "to-buyer" && messageId ? demo.row(shop, messageId) : undefined;
+function rowOf({ direction, shop, openid, messageId, eventId }) {
+  if (direction === "to-buyer") return messageId && demo.sentRow(shop, messageId);
+  return eventId && messageId && demo.receivedRow(shop, openid, eventId);
 }
 
 /** What has happened by its time, and then what is still to come. */
