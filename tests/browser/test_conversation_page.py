@@ -1,8 +1,12 @@
 """A visitor plays buyer and shop on the demo page."""
 
+import uuid
+
 from playwright.sync_api import expect
 
 from tests.browser.demo_page import UNDONE, DemoPage
+from wechat_kf_cli.stack.clients import ApiClient
+from wechat_kf_cli.stack.state import StackInfo
 
 
 def test_a_conversation_goes_both_ways(page: DemoPage) -> None:
@@ -35,6 +39,23 @@ def test_the_path_of_both_messages_is_shown_with_times(page: DemoPage) -> None:
     expect(answer.locator(UNDONE)).to_have_count(0)
     for time in answer.locator(".hop-time").all():
         assert time.inner_text().startswith("+")
+
+
+def test_the_answer_of_a_program_is_followed_too(page: DemoPage, stack: StackInfo) -> None:
+    page.contact()
+    page.say("Is anybody there?")
+    expect(page.shop_sees).to_contain_text("Is anybody there?")
+    shop = page.desk.locator("#desk-shop").input_value()
+    openid = page.phone.locator("#buyer").input_value()
+
+    words = f"A robot is {uuid.uuid4().hex[:8]}"
+    answer = {"openid": openid, "message": {"type": "text", "text": words}}
+    ApiClient.of(stack).post(f"/merchants/{shop}/messages", answer).raise_for_status()
+
+    expect(page.buyer_sees).to_contain_text(words)
+    trace = page.page.locator("#traces > .trace").filter(has_text=words)
+    expect(trace.locator(".hop")).to_have_count(5)
+    expect(trace.locator(UNDONE)).to_have_count(0)
 
 
 def test_the_buyer_sees_that_the_shop_is_typing(page: DemoPage) -> None:

@@ -16,11 +16,11 @@ Event = Mapping[str, Any]
 
 STEPS = {
     "push accepted": "queued",
-    "delivery queued": "fanned_out",
+    "delivery queued": "fanned-out",
     "attempt begun": "claimed",
     "attempt recorded": "recorded",
 }
-"""What the functions log, and the kind of step it is."""
+"""What the functions log, and which hop of the page it is."""
 FACTS = ("event_id", "message_id", "status")
 """Of a line; `message_id` is the beginning of one."""
 LATE_MS = 20_000

@@ -59,7 +59,7 @@ def test_each_step_is_told_once_and_by_its_own_time() -> None:
     assert [step["kind"] for step in first] == ["queued", "claimed"]
     assert first[0]["event_id"] == "e1"
     assert first[0]["at"] == pytest.approx(time.time() - 2, abs=1)
-    assert [step["kind"] for step in second] == ["fanned_out"]
+    assert [step["kind"] for step in second] == ["fanned-out"]
     assert steps.read() == []
 
 

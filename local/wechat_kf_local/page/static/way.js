@@ -12,6 +12,7 @@ import { showThing, thingOf } from "./things.js";
 const KEPT = 40;
 const TO_SHOP = ["said", "pushed", "queued", "acknowledged", "fanned-out", "delivered"];
 const TO_BUYER = ["answered", "accepted", "claimed", "called", "shown", "recorded", "notified"];
+const OF_PROGRAM = TO_BUYER.slice(2); // no page saw its request
 const SEND = /\/send$/;
 const TOKEN_REFUSED = [40001, 40014, 42001];
 const OUTCOME = /^wechat\.kf\.message\.(sent|failed|unknown)$/;
@@ -58,8 +59,7 @@ function clear() {
 }
 
 /** Begin a trace with `event`, which says when it happened. */
-function begin(direction, event, facts) {
-  const names = direction === "to-shop" ? TO_SHOP : TO_BUYER;
+function begin(direction, event, facts, names = direction === "to-shop" ? TO_SHOP : TO_BUYER) {
   const hops = Object.fromEntries(names.map((name) => [name, { state: "pending" }]));
   count += 1;
   const trace = { id: `trace ${count}`, direction, hops, startedAt: instant(event), tries: 0, open: true, ...facts };
@@ -69,6 +69,7 @@ function begin(direction, event, facts) {
 
 /** `detail` is a text, or a key with its values; `event` is what happened, and when. */
 function reach(trace, name, state, event, detail) {
+  trace.startedAt = Math.min(trace.startedAt, instant(event));
   trace.hops[name] = { state, at: instant(event), detail, thing: thingOf(event) };
   render();
 }
@@ -203,7 +204,14 @@ function foreign(message) {
   const { openid, business_id: shop, content } = message;
   const { content: text, title } = content;
   const kind = text ? "text" : title ? "card" : "picture";
-  return begin("to-buyer", message, { openid, shop, said: { kind, text, title } });
+  return begin("to-buyer", message, { openid, shop, said: { kind, text, title } }, OF_PROGRAM);
+}
+
+/** The answer of a program that an outcome is about: the oldest of the conversation without one. */
+function answerOfProgram({ message_id: messageId, ...conversation }) {
+  const trace = oldest("to-buyer", conversation, (one) => !one.call && !one.messageId);
+  if (trace) trace.messageId = messageId;
+  return trace;
 }
 
 function followShown(message) {
@@ -231,8 +239,7 @@ function verdict({ errcode, fault }) {
 
 function followOutcome(event, webhook) {
   const { verified, answered } = webhook;
-  const notify = () => {
-    const trace = answerOf(event.data.message_id);
+  const notify = (trace) => {
     if (!trace) return false;
     trace.open = false;
     const [receiptState, detail] = receipt(verified, answered);
@@ -242,17 +249,20 @@ function followOutcome(event, webhook) {
     return true;
   };
   // The outcome may overtake the response to our own request, which brings the id.
-  if (!notify()) setTimeout(notify, 500);
+  const known = () => answerOf(event.data.message_id);
+  if (!notify(known())) setTimeout(() => notify(known() ?? answerOfProgram(event.data)), 500);
 }
 
 // Inside the bundle
 
 /** A step that a function logged. `message_id` is only the beginning of one. */
-function followFunction(step) {
-  const { kind, event_id: eventId, message_id: messageId, status } = step;
+function followFunction(step, patient = true) {
+  const { kind: hop, event_id: eventId, message_id: messageId, status } = step;
   const trace = traces.find((one) => (eventId ? one.eventId === eventId : one.messageId?.startsWith(messageId)));
-  const state = kind === "recorded" ? STATE_OF[status] : "done";
-  if (trace && state) reach(trace, kind.replace("_", "-"), state, step);
+  const state = hop === "recorded" ? STATE_OF[status] : "done";
+  if (trace && state) reach(trace, hop, state, step);
+  // A program's answer has its id when its outcome has come.
+  if (!trace && patient) setTimeout(() => followFunction(step, false), 2_000);
 }
 
 // Rendering
