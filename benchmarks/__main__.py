@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import cold_start, cost, deployed, growth, receive_path, warm_handlers
+from benchmarks import cold_start, cost, deployed, growth, lanes, receive_path, warm_handlers
 from benchmarks.measure import Section
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[], list[Section]]] = {
     "cold_start": cold_start.run,
     "growth": growth.run,
     "deployed": deployed.run,
+    "lanes": lanes.run,
     "cost": cost.run,
 }
 

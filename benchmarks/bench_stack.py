@@ -1,4 +1,4 @@
-"""A separate stack for benchmarks that need one, with every AWS call recorded."""
+"""A separate stack for benchmarks that need one."""
 
 from __future__ import annotations
 
@@ -32,9 +32,12 @@ Recorded = dict[str, Any]
 
 
 @contextmanager
-def bench_stack() -> Iterator[StackInfo]:
-    """Deploy the real template, and stop the stack afterwards."""
-    os.environ.update(CLOUDTRAIL_RECORDING="1", CLOUDTRAIL_MAX_EVENTS="100000")
+def bench_stack(*, records_calls: bool = False) -> Iterator[StackInfo]:
+    """Deploy the real template, and stop the stack afterwards.
+
+    With `records_calls` the emulator records every AWS call, which costs it time.
+    """
+    os.environ.update(CLOUDTRAIL_RECORDING=str(int(records_calls)), CLOUDTRAIL_MAX_EVENTS="100000")
     state = StateDirectory.from_environment({"LOCAL_DIR": DIRECTORY})
     local_stack.down(state)
     try:

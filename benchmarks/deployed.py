@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import requests
 
 from benchmarks.bench_stack import bench_stack, calls_between, deploy_empty_pipeline
-from benchmarks.lanes import Lanes
 from benchmarks.measure import Section, percentile
 from benchmarks.page import measure_page
 from benchmarks.samples import Account, BodyFormat, sealed_push
@@ -127,7 +126,7 @@ class Deployed:
 
 
 def run() -> list[Section]:
-    with bench_stack() as stack:
+    with bench_stack(records_calls=True) as stack:
         deployed = Deployed(stack)
         ours = Pipeline(deployed.push, "ours")
         url = deploy_empty_pipeline(stack, deployed.receiver.hook("empty"))
@@ -137,7 +136,6 @@ def run() -> list[Section]:
         return [
             _counted(deployed),
             _compared(deployed, ours, empty),
-            Lanes(stack).measure(),
             _grown(deployed, ours),
             measure_page(stack),
         ]

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
+from benchmarks.bench_stack import bench_stack
 from benchmarks.measure import Section, percentile
 from wechat_kf_cli.stack.clients import ApiClient, SimulatorClient, aws_client, wait_until
 from wechat_kf_cli.stack.state import StackInfo
+from wechat_kf_local.function_logs import lines_of
 
 REPLIES = 100
 RECIPIENTS = 1_000
@@ -25,8 +27,15 @@ NOTE = (
     f"From a reply's POST to WeChat's confirmation, {REPLIES} replies to as many buyers of one "
     f"merchant, first alone, then while a broadcast of another merchant to {RECIPIENTS:,} buyers "
     f"is expanded and sent. WeChat answers each call after {WECHAT_MS} ms. Everything shares two "
-    "cores here: what a reply loses to the other processes' use of the processor is in the ratio."
+    "cores here: what a reply loses to the other processes' use of the processor is in the ratio. "
+    "Most of that is lost while the recipients' messages are stored: the emulator is one process, "
+    "where DynamoDB has processors of its own."
 )
+
+
+def run() -> list[Section]:
+    with bench_stack() as stack:
+        return [Lanes(stack).measure()]
 
 
 class Lanes:
@@ -55,25 +64,28 @@ class Lanes:
             location = self._broadcast(RECIPIENTS)
             beside = self._reply(REPLIES)
             left = self._wait_for_broadcast(location)
+        written = self._written_at(location)
+        later = {posted: ms for posted, ms in beside.items() if posted > written}
         rows = [
-            [
-                f"p{percent}",
-                f"{percentile(alone, percent):,.0f} ms",
-                f"{percentile(beside, percent):,.0f} ms",
-                *self._judge(percentile(beside, percent) / percentile(alone, percent), percent),
-            ]
-            for percent in (50, 99)
+            _row("p50", alone, beside, 50),
+            _row("p99", alone, beside, 99, GOAL),
+            _row("p99, once the recipients' messages are stored", alone, later, 99),
+            ["replies since then", "", f"{len(later)}", "", "", ""],
+            ["recipients left when the last reply was sent", "", f"{left:,}", "", "", ""],
         ]
-        rows.append(["recipients left when the last reply was sent", "", f"{left:,}", "", "", ""])
         header = ["a reply", "alone", "beside a broadcast", "ratio", "goal", ""]
         return Section("Replies beside a broadcast", NOTE, header, rows)
 
-    def _judge(self, ratio: float, percent: int) -> list[str]:
-        met = "met" if ratio <= GOAL else "**missed**"
-        return [f"{ratio:.2f} ×", *([f"≤ {GOAL} ×", met] if percent == 99 else ["", ""])]
+    def _written_at(self, location: str) -> float:
+        """Return when (epoch seconds) every message of a broadcast was stored and queued."""
+        expanded = ('"broadcast expanded"', location.rpartition("/")[2])
+        for at_ms, _, line in lines_of(aws_client(self._stack, "logs")):
+            if all(part in line for part in expanded):
+                return at_ms / 1000
+        raise AssertionError(f"no log says that {location} was expanded")
 
-    def _reply(self, number: int) -> list[float]:
-        """Send replies at a steady rate; return the milliseconds of each until it was sent."""
+    def _reply(self, number: int) -> dict[float, float]:
+        """Send replies at a steady rate; return, by its time, how long each took in ms."""
         started: dict[str, float] = {}
         for buyer in range(number):
             body = {
@@ -85,7 +97,10 @@ class Lanes:
             assert answer.status_code == 202, answer.text
             started[answer.headers["Location"]] = posted
             time.sleep(PAUSE_SECONDS)
-        return [self._settled_at(location) - posted * 1000 for location, posted in started.items()]
+        return {
+            posted: self._settled_at(location) - posted * 1000
+            for location, posted in started.items()
+        }
 
     def _settled_at(self, location: str) -> float:
         def read() -> str | None:
@@ -145,6 +160,18 @@ class Lanes:
                 "expires_at": {"N": str(now // 1000 + 86_400)},
             }
             dynamodb.put_item(TableName=self._stack.outputs["ConversationsTableName"], Item=item)
+
+
+def _row(
+    name: str,
+    alone: dict[float, float],
+    beside: dict[float, float],
+    percent: int,
+    goal: float | None = None,
+) -> list[str]:
+    one, other = (percentile(list(found.values()), percent) for found in (alone, beside))
+    judged = [f"≤ {goal} ×", "met" if other / one <= goal else "**missed**"] if goal else ["", ""]
+    return [name, f"{one:,.0f} ms", f"{other:,.0f} ms", f"{other / one:.2f} ×", *judged]
 
 
 _RUN = uuid.uuid4().hex[:8]
