@@ -77,8 +77,11 @@ def pages(root: Path = ROOT) -> list[Page]:
 
 def _pages(root: Path) -> Iterator[Page]:
     for file, name in ELSEWHERE.items():
-        yield Page(PurePosixPath(file), "en", PurePosixPath(name))
-    yield Page(PurePosixPath(f"README.{CHINESE}.md"), "zh", PurePosixPath("index.md"))
+        source, place = PurePosixPath(file), PurePosixPath(name)
+        yield Page(source, "en", place)
+        translation = source.with_suffix(f".{CHINESE}.md")
+        if (root / translation).exists():
+            yield Page(translation, "zh", place)
     for path in sorted((root / "docs").rglob("*.md")):
         source = PurePosixPath(path.relative_to(root).as_posix())
         place = source.relative_to("docs")

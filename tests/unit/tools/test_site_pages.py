@@ -61,6 +61,14 @@ def test_a_chinese_page_leads_to_pages_of_its_own_language(clone: Path) -> None:
     assert staged(clone, "[x](events.md) [y](../cost.md)", page) == "[x](events.md) [y](cost.md)"
 
 
+def test_a_page_of_another_folder_is_chinese_where_it_is_translated(clone: Path) -> None:
+    (clone / "examples" / "README.zh-CN.md").write_text("示例", encoding="utf-8")
+    page = staged(clone, "[x](../../examples/README.zh-CN.md)", "docs/zh-CN/sending.md")
+    assert page == "[x](examples.md)"
+    assert (clone / "out/zh/examples.md").read_text(encoding="utf-8") == "示例"
+    assert (clone / "out/en/examples.md").read_text(encoding="utf-8") == ""
+
+
 def test_a_link_into_a_translated_page_leads_to_its_beginning(clone: Path) -> None:
     (clone / "docs" / "events.md").write_text("", encoding="utf-8")
     staged(clone, "[x](events.md#y)", "docs/cost.md")
