@@ -11,8 +11,8 @@ from wechat_kf_cli.stack.state import StackInfo
 
 PATIENCE_MS = 45_000
 """A cold function on a busy machine takes seconds."""
-UNDONE = ".hop:not(.done)"
-"""The hops of a message that have not happened, or went wrong."""
+TO_SHOP, TO_BUYER, TO_BUYER_BY_PROGRAM = 6, 7, 5
+"""How many hops a message has; no page sees the request of a program."""
 SWITCHES = ("busy", "slow", "cut", "subscriber_down")
 
 expect.set_options(timeout=PATIENCE_MS)

@@ -4,7 +4,7 @@ import uuid
 
 from playwright.sync_api import expect
 
-from tests.browser.demo_page import UNDONE, DemoPage
+from tests.browser.demo_page import TO_BUYER, TO_BUYER_BY_PROGRAM, TO_SHOP, DemoPage
 from wechat_kf_cli.stack.clients import ApiClient
 from wechat_kf_cli.stack.state import StackInfo
 
@@ -29,14 +29,14 @@ def test_the_path_of_both_messages_is_shown_with_times(page: DemoPage) -> None:
     page.say("Which way?")
     question = page.last_trace
     expect(question).to_contain_text("Which way?")
-    expect(question.locator(UNDONE)).to_have_count(0)
+    expect(question.locator(".hop.done")).to_have_count(TO_SHOP)
     expect(question).to_contain_text("signature verified")
 
     page.answer("This way")
 
     answer = page.last_trace
     expect(answer).to_contain_text("This way")
-    expect(answer.locator(UNDONE)).to_have_count(0)
+    expect(answer.locator(".hop.done")).to_have_count(TO_BUYER)
     for time in answer.locator(".hop-time").all():
         assert time.inner_text().startswith("+")
 
@@ -54,8 +54,8 @@ def test_the_answer_of_a_program_is_followed_too(page: DemoPage, stack: StackInf
 
     expect(page.buyer_sees).to_contain_text(words)
     trace = page.page.locator("#traces > .trace").filter(has_text=words)
-    expect(trace.locator(".hop")).to_have_count(5)
-    expect(trace.locator(UNDONE)).to_have_count(0)
+    expect(trace.locator(".hop")).to_have_count(TO_BUYER_BY_PROGRAM)
+    expect(trace.locator(".hop.done")).to_have_count(TO_BUYER_BY_PROGRAM)
 
 
 def test_the_buyer_sees_that_the_shop_is_typing(page: DemoPage) -> None:

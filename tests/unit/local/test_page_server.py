@@ -20,22 +20,26 @@ Scene = Callable[[Client], Awaitable[Any]]
 
 
 async def _echo(request: web.Request) -> web.Response:
-    """Stands in for the API and the simulator: echoes what it received, and accepts no push."""
+    """Stands in for the API and the simulator: echoes what it received."""
     told = {
         "path": request.path_qs,
         "signed": request.headers.get("Authorization", "").startswith("AWS4-HMAC-SHA256"),
         "key": request.headers.get("Idempotency-Key"),
         "cookie": request.headers.get("Cookie"),
         "body": await request.text(),
-        "accepted": False,
-        "attempts": [{"status": 504}],
     }
     return web.json_response(told, status=202, headers={"Location": "/here"})
+
+
+async def _refuse_push(_request: web.Request) -> web.Response:
+    """Stands in for the simulator when the bundle accepts no push."""
+    return web.json_response({"accepted": False, "attempts": [{"status": 504}]})
 
 
 def with_page(directory: Path, scene: Scene, *, stack_up: bool = True) -> Any:
     async def play() -> Any:
         behind = web.Application()
+        behind.router.add_post("/_sim/buyers/{openid}/enter", _refuse_push)
         behind.router.add_route("*", "/{path:.*}", _echo)
         async with TestServer(behind) as other:
             state = StateDirectory(directory)
@@ -127,9 +131,13 @@ def test_calls_of_the_api_are_signed_and_passed_on(tmp_path: Path) -> None:
     status, location, told = with_page(tmp_path, scene)
 
     assert (status, location) == (202, "/here")
-    assert (told["path"], told["signed"]) == ("/merchants/1/messages?a=1", True)
-    assert (told["key"], told["cookie"]) == ("k", None)
-    assert told["body"] == json.dumps({"openid": "o"})
+    assert told == {
+        "path": "/merchants/1/messages?a=1",
+        "signed": True,
+        "key": "k",
+        "cookie": None,
+        "body": json.dumps({"openid": "o"}),
+    }
 
 
 def test_calls_of_the_simulator_are_passed_on_unsigned(tmp_path: Path) -> None:
