@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wechat_kf.adapters.aws.client_errors import as_unavailable
-from wechat_kf.adapters.aws.fifo import batches, digest, send_all
+from wechat_kf.adapters.aws.fifo import batches, digest, send, send_all
 from wechat_kf.adapters.aws.json_text import from_text, to_text
 from wechat_kf.domain.events import Event
 from wechat_kf.domain.subscriptions.delivery import Delivery
@@ -42,8 +42,7 @@ class DrainSqsQueue:
 
     def wake(self, key: SubscriptionKey, token: str) -> None:
         """Drain a subscription. Raises `UnavailableError`."""
-        with as_unavailable("SQS"):
-            self.client.send_message(QueueUrl=self.queue_url, **_drain_entry(key, "", token))
+        send(self.client, self.queue_url, _drain_entry(key, "", token))
 
     def wake_lanes(self, key: SubscriptionKey, lanes: Sequence[str], token: str) -> None:
         """Drain lanes; what SQS refuses is woken by the next drain. Raises `UnavailableError`."""

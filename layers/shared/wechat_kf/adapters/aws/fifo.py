@@ -30,6 +30,12 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def send(client: Any, queue_url: str, entry: dict[str, str]) -> None:
+    """Send one entry. Raise `UnavailableError`."""
+    with as_unavailable("SQS"):
+        client.send_message(QueueUrl=queue_url, **entry)
+
+
 def send_all(client: Any, queue_url: str, entries: Iterable[dict[str, str]]) -> None:
     """Send entries in batches. Raise `UnavailableError` when some are refused again and again."""
     for batch in batches(entries):

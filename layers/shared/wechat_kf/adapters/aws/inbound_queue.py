@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from wechat_kf.adapters.aws.client_errors import as_unavailable
-from wechat_kf.adapters.aws.fifo import digest, safe_id
+from wechat_kf.adapters.aws.fifo import digest, safe_id, send
 from wechat_kf.adapters.aws.json_text import from_text, to_text
 from wechat_kf.domain.events import Event
 
@@ -23,13 +22,12 @@ class EventSqsQueue:
 
     def put(self, event: Event) -> None:
         """Return when the event is safe. Raise `UnavailableError` when it is not."""
-        with as_unavailable("SQS"):
-            self.client.send_message(
-                QueueUrl=self.queue_url,
-                MessageBody=event_to_body(event),
-                MessageGroupId=safe_id(event.conversation),
-                MessageDeduplicationId=event.id,
-            )
+        entry = {
+            "MessageBody": event_to_body(event),
+            "MessageGroupId": safe_id(event.conversation),
+            "MessageDeduplicationId": event.id,
+        }
+        send(self.client, self.queue_url, entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +42,12 @@ class UnrecordedSqsQueue:
 
     def put(self, event: Event) -> None:
         """Return when the event is safe. Raise `UnavailableError` when it is not."""
-        with as_unavailable("SQS"):
-            self.client.send_message(
-                QueueUrl=self.queue_url,
-                MessageBody=to_text({**event.to_cloudevent(), _DELIVERED: True}),
-                MessageGroupId=digest(f"unrecorded#{event.conversation}"),
-                MessageDeduplicationId=digest(f"unrecorded|{event.id}"),
-            )
+        entry = {
+            "MessageBody": to_text({**event.to_cloudevent(), _DELIVERED: True}),
+            "MessageGroupId": digest(f"unrecorded#{event.conversation}"),
+            "MessageDeduplicationId": digest(f"unrecorded|{event.id}"),
+        }
+        send(self.client, self.queue_url, entry)
 
 
 def event_to_body(event: Event) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wechat_kf.adapters.aws.client_errors import as_unavailable
-from wechat_kf.adapters.aws.fifo import digest, safe_id, send_all
+from wechat_kf.adapters.aws.fifo import digest, safe_id, send, send_all
 from wechat_kf.adapters.aws.json_text import from_text, to_text
 
 if TYPE_CHECKING:
@@ -27,8 +26,7 @@ class OutboundSqsQueue:
         After a caller's retry, which has another age limit, it counts as new. Raise
         `UnavailableError`.
         """
-        with as_unavailable("SQS"):
-            self.client.send_message(QueueUrl=self.queue_url, **_outbound_entry(message))
+        send(self.client, self.queue_url, _outbound_entry(message))
 
     def put_all(self, messages: Iterable[OutboundMessage]) -> None:
         """Queue messages, ten with each request. Raise `UnavailableError`."""
