@@ -6,13 +6,15 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
 from wechat_kf_cli.stack.clients import aws_client
 from wechat_kf_cli.stack.state import StackInfo
+
+T = TypeVar("T")
 
 Event = Mapping[str, Any]
 
@@ -22,8 +24,7 @@ KEPT_EVENTS = 1_500
 """The journal of some hundred messages."""
 
 RETRY_SECONDS = 1.0
-QUEUE_SECONDS = 1.0
-STEP_SECONDS = 1.0
+READ_SECONDS = 1.0
 LONGEST_LINE = 2**20
 QUEUES = {
     "inbound": "InboundQueueUrl",
@@ -88,33 +89,30 @@ class Feed:
 
     async def follow_steps(self, read: Callable[[], list[Event]]) -> None:
         """Publish what `read` returns each second while a page is open."""
-        while True:
-            await asyncio.sleep(STEP_SECONDS)
-            if not self._watchers:
-                continue
-            try:
-                steps = await asyncio.to_thread(read)
-            except (BotoCoreError, ClientError):
-                continue
-            for step in steps:
+        async for steps in self._readings(read):
+            for step in steps or ():
                 self.publish("function", step)
 
     async def follow_queues(self, stack: StackInfo) -> None:
         """Publish the number of waiting messages per queue when it changes and a page is open."""
-        count = _counter(stack)
-        known: dict[str, int] = {}
+        known: dict[str, int] | None = None
+        async for waiting in self._readings(_counter(stack)):
+            if waiting is not None and waiting != known:
+                self.publish("queues", {"waiting": waiting}, keep=False)
+            known = waiting
+
+    async def _readings(self, read: Callable[[], T]) -> AsyncIterator[T | None]:
+        """Yield what `read` returns each second, where AWS answers; None while no page is open."""
         while True:
-            await asyncio.sleep(QUEUE_SECONDS)
+            await asyncio.sleep(READ_SECONDS)
             if not self._watchers:
-                known = {}
+                yield None
                 continue
             try:
-                waiting = await asyncio.to_thread(count)
+                found = await asyncio.to_thread(read)
             except (BotoCoreError, ClientError):
                 continue
-            if waiting != known:
-                self.publish("queues", {"waiting": waiting}, keep=False)
-                known = waiting
+            yield found
 
 
 async def _server_sent(session: aiohttp.ClientSession, url: str) -> AsyncIterator[Event]:

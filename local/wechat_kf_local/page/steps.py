@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
 from wechat_kf.wechat.push import PushOpener, PushRefusedError
 from wechat_kf_local.function_logs import lines_of
-
-Event = Mapping[str, Any]
+from wechat_kf_local.page.feed import Event
 
 STEPS = {
     "push accepted": "queued",
