@@ -47,7 +47,7 @@ from wechat_kf_cli.stack.stack_error import StackError
 from wechat_kf_cli.stack.state import ROOT, StackInfo, StateDirectory
 from wechat_kf_local.page.campaign import start_campaign
 from wechat_kf_local.page.feed import Event, Feed
-from wechat_kf_local.page.rows import read_received_row, read_sent_row
+from wechat_kf_local.page.rows import Item, read_received_row, read_sent_row
 from wechat_kf_local.page.shops import ShopError, open_demo_shops, subscribe
 from wechat_kf_local.page.steps import Steps, event_namer
 from wechat_kf_local.page.switches import Switches, UnknownSwitchError
@@ -105,8 +105,10 @@ class PageServer:
                 web.post("/demo/shops", self._open_shops),
                 web.post("/demo/subscribe/{business_id}", self._subscribe),
                 web.post("/demo/campaign", self._campaign),
-                web.get("/demo/rows/{business_id}/{message_id}", self._sent_row),
-                web.get("/demo/rows/{business_id}/{openid}/{event_id}", self._received_row),
+                web.get("/demo/rows/{business_id}/{message_id}", self._row(read_sent_row)),
+                web.get(
+                    "/demo/rows/{business_id}/{openid}/{event_id}", self._row(read_received_row)
+                ),
                 web.put("/demo/switches", self._turn),
             ]
         )
@@ -205,13 +207,14 @@ class PageServer:
         started = await asyncio.to_thread(start_campaign, self._stack, **wanted)
         return web.json_response(started, status=202)
 
-    async def _sent_row(self, request: web.Request) -> web.Response:
-        row = await asyncio.to_thread(read_sent_row, self._stack, **request.match_info)
-        return web.json_response(row, status=200 if row else 404)
+    def _row(self, read: Callable[..., Item | None]) -> Handler:
+        """Return the handler that answers with the row that `read` finds."""
 
-    async def _received_row(self, request: web.Request) -> web.Response:
-        row = await asyncio.to_thread(read_received_row, self._stack, **request.match_info)
-        return web.json_response(row, status=200 if row else 404)
+        async def handle(request: web.Request) -> web.Response:
+            row = await asyncio.to_thread(read, self._stack, **request.match_info)
+            return web.json_response(row, status=200 if row else 404)
+
+        return handle
 
     async def _turn(self, request: web.Request) -> web.Response:
         wanted = await request.json()

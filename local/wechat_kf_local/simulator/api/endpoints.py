@@ -142,13 +142,14 @@ class Api:
                 client_ip=call.client_ip,
             )
             records.remember(rid, request)
+        message = _message_of(call)
         records.call(
             **_facts(call),
             errcode=reply.errcode,
             rid=rid,
             fault=fault,
-            **_message_of(call),
-            wire=_wire(call, reply),
+            **message,
+            wire=_wire(call, reply) if message else None,
         )
 
 
@@ -161,10 +162,8 @@ def _facts(call: Call) -> dict[str, Any]:
     }
 
 
-def _wire(call: Call, reply: Reply) -> dict[str, str] | None:
-    """A send and its answer as they went over the wire, without the token; None of other calls."""
-    if not _message_of(call):
-        return None
+def _wire(call: Call, reply: Reply) -> dict[str, str]:
+    """A send and its answer as they went over the wire, without the token."""
     query = "&".join(f"{name}=…" for name in call.query)
     body = call.body.decode("utf-8", "replace")
     request = f"{call.method} {call.path}?{query}\n\n{body}"
