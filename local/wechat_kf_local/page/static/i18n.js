@@ -11,6 +11,14 @@ function preferred() {
   return navigator.languages.find((one) => /^(zh|en)\b/i.test(one))?.slice(0, 2) ?? "en";
 }
 
+/** Where a text goes, by the attribute that holds its key. */
+const PLACES = {
+  "data-i18n": (element, text) => (element.textContent = text),
+  "data-i18n-label": (element, text) => element.setAttribute("aria-label", text),
+  "data-i18n-placeholder": (element, text) => element.setAttribute("placeholder", text),
+  "data-i18n-href": (element, text) => element.setAttribute("href", text),
+};
+
 /** The text of a key in the chosen language, with `{name}` filled in. */
 export function t(key, values = {}) {
   const text = TEXTS[language][key] ?? key;
@@ -28,21 +36,12 @@ export function choose(chosen) {
   emit("language");
 }
 
-/** Translate what is marked with `data-i18n` (text), or `-label`, `-placeholder` or `-href` after it. */
+/** Translate everything that is marked with one of the attributes of `PLACES`. */
 export function translate(root = document) {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
   document.title = t("title");
-  for (const element of root.querySelectorAll("[data-i18n]")) {
-    element.textContent = t(element.dataset.i18n);
-  }
-  for (const element of root.querySelectorAll("[data-i18n-label]")) {
-    element.setAttribute("aria-label", t(element.dataset.i18nLabel));
-  }
-  for (const element of root.querySelectorAll("[data-i18n-placeholder]")) {
-    element.placeholder = t(element.dataset.i18nPlaceholder);
-  }
-  for (const element of root.querySelectorAll("[data-i18n-href]")) {
-    element.href = t(element.dataset.i18nHref);
+  for (const [attribute, put] of Object.entries(PLACES)) {
+    for (const element of root.querySelectorAll(`[${attribute}]`)) put(element, t(element.getAttribute(attribute)));
   }
 }
 

@@ -13,8 +13,6 @@ export function start() {
       show(next);
       next.focus();
     });
-  }
-  for (const tab of tabs) {
     const link = document.querySelector(`.skips [href="#${tab.getAttribute("aria-controls")}"]`);
     link?.addEventListener("click", () => show(tab));
   }

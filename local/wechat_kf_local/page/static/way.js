@@ -96,6 +96,16 @@ function answerOf(messageId) {
   return traces.find((one) => one.messageId === messageId && one.direction === "to-buyer");
 }
 
+/** Use the trace that `find` finds, now or once more after `patience` ms: events overtake one another. */
+function soon(find, use, patience) {
+  const attempt = (late) => {
+    const found = find(late);
+    if (found) use(found);
+    return Boolean(found);
+  };
+  if (!attempt(false)) setTimeout(attempt, patience, true);
+}
+
 // To the shop
 
 function followWeChat(event) {
@@ -240,29 +250,27 @@ function verdict({ errcode, fault }) {
 function followOutcome(event, webhook) {
   const { verified, answered } = webhook;
   const notify = (trace) => {
-    if (!trace) return false;
     trace.open = false;
     const [receiptState, detail] = receipt(verified, answered);
     const settled = STATE_OF[event.data.status];
     if (receiptState === "bad") reach(trace, "notified", "bad", webhook, detail);
     else reach(trace, "notified", settled, webhook, [`state-${event.data.status}`]);
-    return true;
   };
   // The outcome may overtake the response to our own request, which brings the id.
-  const known = () => answerOf(event.data.message_id);
-  if (!notify(known())) setTimeout(() => notify(known() ?? answerOfProgram(event.data)), 500);
+  const find = (late) => answerOf(event.data.message_id) ?? (late && answerOfProgram(event.data));
+  soon(find, notify, 500);
 }
 
 // Inside the bundle
 
 /** A step that a function logged. `message_id` is only the beginning of one. */
-function followFunction(step, patient = true) {
+function followFunction(step) {
   const { kind: hop, event_id: eventId, message_id: messageId, status } = step;
-  const trace = traces.find((one) => (eventId ? one.eventId === eventId : one.messageId?.startsWith(messageId)));
   const state = hop === "recorded" ? STATE_OF[status] : "done";
-  if (trace && state) reach(trace, hop, state, step);
+  if (!state) return;
+  const find = () => traces.find((one) => (eventId ? one.eventId === eventId : one.messageId?.startsWith(messageId)));
   // A program's answer has its id when its outcome has come.
-  if (!trace && patient) setTimeout(() => followFunction(step, false), 2_000);
+  soon(find, (trace) => reach(trace, hop, state, step), 2_000);
 }
 
 // Rendering
