@@ -8,7 +8,7 @@ import os
 import sys
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from wechat_kf_cli.stack.clients import aws_client
+from wechat_kf_cli.stack.clients import ApiClient, SimulatorClient, aws_client
 from wechat_kf_cli.stack.state import StackInfo, StateDirectory
 from wechat_kf_local import stack as local_stack
 from wechat_kf_local.deploy import BUCKET_NAME
@@ -46,6 +46,14 @@ def bench_stack(*, records_calls: bool = False) -> Iterator[StackInfo]:
         yield stack
     finally:
         local_stack.down(state)
+
+
+def adopt_merchants(stack: StackInfo, merchants: Sequence[Mapping[str, str]]) -> list[str]:
+    """Register merchants with WeChat, adopt them here, and return their business ids."""
+    simulator = SimulatorClient(stack.simulator_url)
+    registered = [simulator.call("POST", "/_sim/merchants", one) for one in merchants]
+    ApiClient.of(stack).post("/merchants/sync", {}).raise_for_status()
+    return [str(one["business_id"]) for one in registered]
 
 
 def deploy_empty_pipeline(stack: StackInfo, target: str) -> str:

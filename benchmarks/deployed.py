@@ -12,7 +12,12 @@ from dataclasses import dataclass
 
 import requests
 
-from benchmarks.bench_stack import bench_stack, calls_between, deploy_empty_pipeline
+from benchmarks.bench_stack import (
+    adopt_merchants,
+    bench_stack,
+    calls_between,
+    deploy_empty_pipeline,
+)
 from benchmarks.measure import Section, percentile
 from benchmarks.page import measure_page
 from benchmarks.samples import Account, BodyFormat, sealed_push
@@ -189,8 +194,7 @@ def _receive(deployed: Deployed) -> None:
 def _conversations(deployed: Deployed) -> str:
     """Prepare a merchant with `COUNTED` conversations and a warm sender; return its business id."""
     merchant = {"account_name": "benchmark", "nickname": "山茶旗舰店"}
-    business_id = str(deployed.simulator.call("POST", "/_sim/merchants", merchant)["business_id"])
-    deployed.api.post("/merchants/sync").raise_for_status()
+    [business_id] = adopt_merchants(deployed.stack, [merchant])
     deployed.forget_arrivals()
     for number in range(COUNTED):
         deployed.simulator.say(openid(number), business_id, "在吗")

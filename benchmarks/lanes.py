@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from benchmarks.bench_stack import bench_stack
-from benchmarks.measure import Section, percentile
+from benchmarks.bench_stack import adopt_merchants, bench_stack
+from benchmarks.measure import Row, Section, percentile
 from wechat_kf_cli.stack.clients import ApiClient, SimulatorClient, aws_client, wait_until
 from wechat_kf_cli.stack.state import StackInfo
 from wechat_kf_local.function_logs import lines_of
@@ -45,14 +45,9 @@ class Lanes:
         self._stack = stack
         self._api = ApiClient.of(stack)
         self._simulator = SimulatorClient(stack.simulator_url)
-        self._quiet, self._busy = self._register("quiet"), self._register("busy")
-
-    def _register(self, name: str) -> str:
-        """Register a merchant with WeChat, adopt it here, and return its business id."""
-        merchant = {"account_name": f"lane_{name}", "nickname": f"山茶{name}"}
-        business_id = str(self._simulator.call("POST", "/_sim/merchants", merchant)["business_id"])
-        assert self._api.post("/merchants/sync", {}).ok
-        return business_id
+        names = ("quiet", "busy")
+        merchants = [{"account_name": f"lane_{one}", "nickname": f"山茶{one}"} for one in names]
+        self._quiet, self._busy = adopt_merchants(stack, merchants)
 
     def measure(self) -> Section:
         """Measure the replies alone and beside a broadcast."""
@@ -170,8 +165,7 @@ def _row(
     goal: float | None = None,
 ) -> list[str]:
     one, other = (percentile(list(found.values()), percent) for found in (alone, beside))
-    judged = [f"≤ {goal} ×", "met" if other / one <= goal else "**missed**"] if goal else ["", ""]
-    return [name, f"{one:,.0f} ms", f"{other:,.0f} ms", f"{other / one:.2f} ×", *judged]
+    return Row(name, one, other, "ms", other / one, goal, at_least=False).cells()
 
 
 _RUN = uuid.uuid4().hex[:8]

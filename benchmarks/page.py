@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from statistics import median
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from benchmarks.bench_stack import adopt_merchants
 from benchmarks.measure import Section
-from tests.browser.chromium import FLAGS, NO_CHROMIUM, chromium_path
-from wechat_kf_cli.stack.clients import ApiClient, SimulatorClient
+from tests.browser.chromium import NO_CHROMIUM, chromium_path, open_browser
+from wechat_kf_cli.stack.clients import ApiClient
 from wechat_kf_cli.stack.state import StackInfo
 
 MERCHANTS = (10, 121, 500)
@@ -31,26 +32,22 @@ _LOADED = """() => {
 
 def measure_page(stack: StackInfo) -> Section:
     """Measure the page with few and with many merchants, which are added to the stack."""
-    path = chromium_path()
-    if path is None:
+    if chromium_path() is None:
         return Section(TITLE, f"Not measured: {NO_CHROMIUM}.", HEADER, [])
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        rows = []
+    rows = []
+    with open_browser() as browser:
         for number in MERCHANTS:
             _add_merchants(stack, number)
             rows.append(_measure(browser, stack, number))
-        browser.close()
     return Section(TITLE, NOTE, HEADER, rows)
 
 
 def _add_merchants(stack: StackInfo, number: int) -> None:
     """Register merchants with WeChat and adopt them until there are `number`."""
-    api, simulator = ApiClient.of(stack), SimulatorClient(stack.simulator_url)
-    for one in range(_count(api), number):
-        merchant = {"account_name": f"page_{one}", "nickname": f"店铺{one}"}
-        simulator.call("POST", "/_sim/merchants", merchant)
-    api.post("/merchants/sync", {}).raise_for_status()
+    api = ApiClient.of(stack)
+    new = range(_count(api), number)
+    names = [{"account_name": f"page_{one}", "nickname": f"店铺{one}"} for one in new]
+    adopt_merchants(stack, names)
     found = _count(api)
     assert found == number, f"{found} merchants instead of {number}"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from tests.browser.chromium import FLAGS, NO_CHROMIUM, chromium_path
+from tests.browser.chromium import NO_CHROMIUM, chromium_path, open_browser
 from tests.browser.demo_page import DemoPage
 from wechat_kf_cli.stack.clients import SimulatorClient
 from wechat_kf_cli.stack.state import StackInfo, StateDirectory
@@ -51,12 +51,8 @@ def stack() -> Iterator[StackInfo]:
 # Not for the session: while Playwright runs, no other test of its process could use asyncio.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = chromium_path()
-    assert path is not None, NO_CHROMIUM
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    with open_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
