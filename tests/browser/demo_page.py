@@ -1,5 +1,6 @@
 """Page object of the demo page, by what a visitor can see and name."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,10 +8,13 @@ import requests
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
+from wechat_kf_cli.stack.clients import ApiClient, SimulatorClient
 from wechat_kf_cli.stack.state import StackInfo
 
 PATIENCE_MS = 45_000
 """A cold function on a busy machine takes seconds."""
+LOGGED_AFTER_MS = 5_000
+NUDGES = 5
 TO_SHOP, TO_BUYER, TO_BUYER_BY_PROGRAM = 6, 7, 5
 """How many hops a message has; no page sees the request of a program."""
 SWITCHES = ("busy", "slow", "cut", "subscriber_down")
@@ -24,7 +28,7 @@ class DemoPage:
 
     page: Page
     context: BrowserContext
-    url: str
+    stack: StackInfo
     problems: list[str] = field(default_factory=list)
 
     @classmethod
@@ -32,7 +36,7 @@ class DemoPage:
         """`visitor`: locale, viewport, color_scheme … of a browser used for the first time."""
         context = browser.new_context(**visitor)
         context.set_default_timeout(PATIENCE_MS)
-        opened = cls(context.new_page(), context, stack.page_url)
+        opened = cls(context.new_page(), context, stack)
         opened.page.on("pageerror", lambda error: opened.problems.append(str(error)))
         opened.page.on("console", lambda message: opened.hear(message.type, message.text))
         opened.page.goto(stack.page_url)
@@ -43,6 +47,10 @@ class DemoPage:
         """What the console said. Refused requests are logged too: those are the tests' doing."""
         if kind == "error" and "Failed to load resource" not in text:
             self.problems.append(text)
+
+    @property
+    def url(self) -> str:
+        return self.stack.page_url
 
     def close(self) -> None:
         """Raises AssertionError when a script failed or the content policy was broken."""
@@ -81,6 +89,31 @@ class DemoPage:
     @property
     def last_trace(self) -> Locator:
         return self.page.locator("#traces > .trace").first
+
+    def trace(self, words: str) -> Locator:
+        """The newest one of a message with these words."""
+        return self.page.locator("#traces > .trace").filter(has_text=words).first
+
+    def expect_hops(self, trace: Locator, number: int, state: str = "done") -> None:
+        """Wait until so many hops of a message have this state.
+
+        Some are lines that a function logged. The emulator waits 5 ms for another line when an
+        invocation has ended; on a busy machine the rest comes with the function's next one.
+        """
+        hops = trace.locator(f".hop.{state}")
+        for _ in range(NUDGES):
+            with suppress(AssertionError):
+                expect(hops).to_have_count(number, timeout=LOGGED_AFTER_MS)
+                return
+            self._talk_aside()
+        expect(hops).to_have_count(number)
+
+    def _talk_aside(self) -> None:
+        """Invoke what a message passes, by another one in a conversation of its own."""
+        shop, buyer = self.desk.locator("#desk-shop").input_value(), "o-aside"
+        SimulatorClient(self.stack.simulator_url).say(buyer, shop, "By the way")
+        answer = {"openid": buyer, "message": {"type": "text", "text": "Quite so"}}
+        ApiClient.of(self.stack).post(f"/merchants/{shop}/messages", answer).raise_for_status()
 
     def contact(self, shop: str = "Yunling") -> None:
         """Open a shop's conversation as the buyer, and wait until the desk shows it."""

@@ -27,16 +27,16 @@ def test_a_conversation_goes_both_ways(page: DemoPage) -> None:
 def test_the_path_of_both_messages_is_shown_with_times(page: DemoPage) -> None:
     page.contact()
     page.say("Which way?")
-    question = page.last_trace
-    expect(question).to_contain_text("Which way?")
-    expect(question.locator(".hop.done")).to_have_count(TO_SHOP)
+    expect(page.last_trace).to_contain_text("Which way?")
+    question = page.trace("Which way?")
+    page.expect_hops(question, TO_SHOP)
     expect(question).to_contain_text("signature verified")
 
     page.answer("This way")
 
-    answer = page.last_trace
-    expect(answer).to_contain_text("This way")
-    expect(answer.locator(".hop.done")).to_have_count(TO_BUYER)
+    expect(page.last_trace).to_contain_text("This way")
+    answer = page.trace("This way")
+    page.expect_hops(answer, TO_BUYER)
     for time in answer.locator(".hop-time").all():
         assert time.inner_text().startswith("+")
 
@@ -53,9 +53,9 @@ def test_the_answer_of_a_program_is_followed_too(page: DemoPage, stack: StackInf
     ApiClient.of(stack).post(f"/merchants/{shop}/messages", answer).raise_for_status()
 
     expect(page.buyer_sees).to_contain_text(words)
-    trace = page.page.locator("#traces > .trace").filter(has_text=words)
+    trace = page.trace(words)
     expect(trace.locator(".hop")).to_have_count(TO_BUYER_BY_PROGRAM)
-    expect(trace.locator(".hop.done")).to_have_count(TO_BUYER_BY_PROGRAM)
+    page.expect_hops(trace, TO_BUYER_BY_PROGRAM)
 
 
 def test_the_buyer_sees_that_the_shop_is_typing(page: DemoPage) -> None:

@@ -17,7 +17,7 @@ def test_a_line_cut_after_sending_is_unknown_and_resent_only_on_request(page: De
 
     expect(answer).to_contain_text("Unknown")
     expect(page.buyer_sees.get_by_text("Yes, here", exact=True)).to_have_count(1)
-    expect(page.last_trace.locator(".hop.doubt")).to_have_count(3)
+    page.expect_hops(page.trace("Yes, here"), 3, "doubt")
 
     page.turn("The connection breaks after sending")
     answer.get_by_role("button", name="Send again").click()

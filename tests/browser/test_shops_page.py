@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.demo_page import TO_BUYER, TO_SHOP, DemoPage
@@ -103,8 +103,8 @@ def test_the_journal_survives_a_reload_and_its_times_never_run_backwards(
     words = f"Journal {uuid.uuid4().hex[:8]}"
     page.say(words)
     expect(page.last_trace).to_contain_text(words)
-    expect(page.last_trace.locator(".hop.done")).to_have_count(TO_SHOP)
-    shown = page.last_trace.locator(".hop-time").all_inner_texts()
+    page.expect_hops(page.trace(words), TO_SHOP)
+    shown = page.trace(words).locator(".hop-time").all_inner_texts()
 
     page.page.reload()
     second = visit(locale="en-GB")
@@ -122,7 +122,7 @@ def test_a_connection_that_breaks_doubles_nothing_in_the_journal(page: DemoPage)
     words = f"Once {uuid.uuid4().hex[:8]}"
     page.say(words)
     expect(page.last_trace).to_contain_text(words)
-    expect(page.last_trace.locator(".hop.done")).to_have_count(TO_SHOP)
+    page.expect_hops(page.trace(words), TO_SHOP)
 
     connections = []
 
@@ -159,36 +159,37 @@ def milliseconds(text: str) -> float:
 def test_a_hop_shows_the_thing_itself(page: DemoPage) -> None:
     page.contact()
     page.say("What moves?")
-    question = page.last_trace
-    expect(question).to_contain_text("What moves?")
-    expect(question.locator(".hop.done")).to_have_count(TO_SHOP)
+    expect(page.last_trace).to_contain_text("What moves?")
+    question = page.trace("What moves?")
+    page.expect_hops(question, TO_SHOP)
 
-    def shown(hop: str) -> str:
-        page.last_trace.get_by_role("button", name=hop).click()
+    def shown(trace: Locator, hop: str) -> str:
+        trace.get_by_role("button", name=hop).click()
         text = page.page.locator("#thing").inner_text()
         page.page.keyboard.press("Escape")
         return text
 
-    pushed = shown("Push")
+    pushed = shown(question, "Push")
     assert "msg_signature=" in pushed
     assert "<Encrypt>" in pushed
     assert "What moves?" in pushed
-    delivered = shown("Delivered")
+    delivered = shown(question, "Delivered")
     assert "webhook-signature" in delivered
     assert "wechat.kf.message.received" in delivered
 
     expect(page.answer("This does")).to_contain_text("Sent")
     expect(page.last_trace).to_contain_text("This does")
-    expect(page.last_trace.locator(".hop.done")).to_have_count(TO_BUYER)
-    call = shown("Desk")
+    answer = page.trace("This does")
+    page.expect_hops(answer, TO_BUYER)
+    call = shown(answer, "Desk")
     assert "wechat-kf sign POST /merchants/" in call
     assert "Idempotency-Key" in call
-    exchange = shown("WeChat answered")
+    exchange = shown(answer, "WeChat answered")
     assert "access_token=" not in exchange.replace("access_token=…", "")
     assert "POST /cgi-bin/message/custom/business/send?access_token=…" in exchange
     assert "This does" in exchange
     assert '"errcode":0' in exchange
-    assert "attempt begun" in shown("Claimed")
+    assert "attempt begun" in shown(answer, "Claimed")
 
 
 def test_a_merchant_helps_itself(page: DemoPage) -> None:
@@ -235,8 +236,9 @@ def test_question_and_answer_show_their_rows(page: DemoPage) -> None:
     page.contact()
     page.say("Is it stored?")
     expect(page.shop_sees).to_contain_text("Is it stored?")
-    expect(page.last_trace.locator(".hop.done")).to_have_count(TO_SHOP)
-    page.last_trace.get_by_role("button", name="Delivered").click()
+    question = page.trace("Is it stored?")
+    page.expect_hops(question, TO_SHOP)
+    question.get_by_role("button", name="Delivered").click()
     expect(page.page.locator("#thing")).to_contain_text("The row as DynamoDB stores it")
     page.page.keyboard.press("Escape")
     expect(page.answer("It is")).to_contain_text("Sent")
