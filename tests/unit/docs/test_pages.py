@@ -46,6 +46,7 @@ TRANSLATED = (
     "security-overview",
     "sending",
     "terraform-and-cdk",
+    "wechat-api",
 )
 
 
