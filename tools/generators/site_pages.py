@@ -54,6 +54,8 @@ each event's `data`. What each event means, and how it arrives: [events and webh
 """
 
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+SWITCH = re.compile(r"(?:^\n?| · )\[(?:中文|English)\]\([^)\s]+\)$", re.MULTILINE)
+"""The way to the same page in the other language; the site's head has one."""
 CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 
 
@@ -163,7 +165,7 @@ def _with_links(
     # Code is set aside: a link's text may hold some, and no code holds a link.
     code = {f"\0{number}\0": part for number, part in enumerate(parts) if number % 2}
     marked = "".join(f"\0{number}\0" if number % 2 else part for number, part in enumerate(parts))
-    linked = LINK.sub(lead, marked)
+    linked = LINK.sub(lead, SWITCH.sub("", marked))
     for mark, part in code.items():
         linked = linked.replace(mark, part)
     return linked

@@ -61,6 +61,22 @@ def test_a_chinese_page_leads_to_pages_of_its_own_language(clone: Path) -> None:
     assert staged(clone, "[x](events.md) [y](../cost.md)", page) == "[x](events.md) [y](cost.md)"
 
 
+@pytest.mark.parametrize(
+    ("page", "switch", "kept"),
+    [
+        ("docs/events.md", "\n[中文](zh-CN/events.md)\n", "\n"),
+        ("docs/zh-CN/events.md", "\n[English](../events.md)\n", "\n"),
+        ("docs/events.md", "Words. · [中文](zh-CN/events.md)\n", "Words.\n"),
+        ("docs/events.md", "In [中文](zh-CN/events.md) too\n", "In [中文](events.md) too\n"),
+    ],
+)
+def test_the_site_has_a_switch_of_languages_of_its_own(
+    page: str, switch: str, kept: str, clone: Path
+) -> None:
+    (clone / "docs" / "events.md").write_text("", encoding="utf-8")
+    assert staged(clone, f"# Events\n{switch}\nMore.", page) == f"# Events\n{kept}\nMore."
+
+
 def test_a_page_of_another_folder_is_chinese_where_it_is_translated(clone: Path) -> None:
     (clone / "examples" / "README.zh-CN.md").write_text("示例", encoding="utf-8")
     page = staged(clone, "[x](../../examples/README.zh-CN.md)", "docs/zh-CN/sending.md")
