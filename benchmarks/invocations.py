@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from benchmarks.answers import BUSINESS_ID, OPENID, SUBSCRIPTION_ID, TEXT
 from benchmarks.samples import APP_ID, BodyFormat, sealed_push
 from benchmarks.template_environment import function_environment
-from wechat_kf.adapters.aws.delivery_queues import delivery_to_body
+from wechat_kf.adapters.aws.delivery_body import delivery_to_body
 from wechat_kf.adapters.aws.inbound_queue import event_to_body
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.messages.message_ids import new_message_id

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from wechat_kf import bootstrap
-from wechat_kf.adapters.aws.delivery_queues import delivery_from_body, drain_from_body
+from wechat_kf.adapters.aws.delivery_body import delivery_from_body
+from wechat_kf.adapters.aws.delivery_queues import drain_from_body
 from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
 from wechat_kf.adapters.webhooks.http_post import TOTAL_SECONDS
 from wechat_kf.config import load_settings

@@ -21,12 +21,8 @@ from tests.fakes import (
     InMemoryTokens,
     RecordingAttempts,
 )
-from wechat_kf.adapters.aws.delivery_queues import (
-    DeliverySqsQueue,
-    DrainSqsQueue,
-    delivery_from_body,
-    drain_from_body,
-)
+from wechat_kf.adapters.aws.delivery_body import delivery_from_body
+from wechat_kf.adapters.aws.delivery_queues import DeliverySqsQueue, DrainSqsQueue, drain_from_body
 from wechat_kf.adapters.aws.inbound_queue import (
     EventSqsQueue,
     UnrecordedSqsQueue,

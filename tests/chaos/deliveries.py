@@ -15,12 +15,8 @@ from tests.chaos.sqs import AWS_LIMITS, FifoQueue, Limits, SqsClient
 from tests.chaos.weather import Weather
 from tests.fake_backlog import InMemoryBacklog
 from tests.fakes import InMemorySubscriptions, RecordingAttempts, RecordingEvents
-from wechat_kf.adapters.aws.delivery_queues import (
-    DeliverySqsQueue,
-    DrainSqsQueue,
-    delivery_from_body,
-    drain_from_body,
-)
+from wechat_kf.adapters.aws.delivery_body import delivery_from_body
+from wechat_kf.adapters.aws.delivery_queues import DeliverySqsQueue, DrainSqsQueue, drain_from_body
 from wechat_kf.adapters.aws.queue_batch import Record
 from wechat_kf.domain.clock import MINUTE, SECOND
 from wechat_kf.domain.events import Event, EventType

@@ -18,7 +18,8 @@ from standardwebhooks import Webhook
 from tests.contracts.aws_resources import Resources
 from tests.unit.adapters.webhooks.loopback import OK, Server, answer, serving
 from wechat_kf.adapters.aws.backlog_table import BacklogTable
-from wechat_kf.adapters.aws.delivery_queues import DeliverySqsQueue, delivery_from_body
+from wechat_kf.adapters.aws.delivery_body import delivery_from_body
+from wechat_kf.adapters.aws.delivery_queues import DeliverySqsQueue
 from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.events import Event, EventType

@@ -22,7 +22,8 @@ from tests.contracts.aws_resources import Resources
 from tests.fake_backlog import InMemoryBacklog, RecordingDrains
 from tests.fakes import InMemorySubscriptions, RecordingAttempts, RecordingEvents
 from wechat_kf.adapters.aws import queue_batch
-from wechat_kf.adapters.aws.delivery_queues import DeliverySqsQueue, delivery_from_body
+from wechat_kf.adapters.aws.delivery_body import delivery_from_body
+from wechat_kf.adapters.aws.delivery_queues import DeliverySqsQueue
 from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.events import Event, EventType

@@ -13,12 +13,8 @@ from botocore.exceptions import ReadTimeoutError
 from tests.contracts.aws_resources import Resources
 from tests.contracts.counting import CountingClient
 from tests.fakes import RecordingDeliveries, RecordingEvents, RecordingOutbound
-from wechat_kf.adapters.aws.delivery_queues import (
-    DeliverySqsQueue,
-    DrainSqsQueue,
-    delivery_from_body,
-    drain_from_body,
-)
+from wechat_kf.adapters.aws.delivery_body import delivery_from_body
+from wechat_kf.adapters.aws.delivery_queues import DeliverySqsQueue, DrainSqsQueue, drain_from_body
 from wechat_kf.adapters.aws.fifo import safe_id
 from wechat_kf.adapters.aws.inbound_queue import (
     EventSqsQueue,

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from tests.contracts.aws_resources import Resources
 from wechat_kf.adapters.aws.broadcast_queue import BroadcastDeadLetters
-from wechat_kf.adapters.aws.delivery_queues import delivery_from_body, delivery_to_body
+from wechat_kf.adapters.aws.delivery_body import delivery_from_body, delivery_to_body
 from wechat_kf.adapters.aws.inbound_queue import event_to_body
 from wechat_kf.domain.clock import HOUR, MINUTE, now_ms
 from wechat_kf.domain.events import Event, EventType

@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from tests.pushes import BROKEN_PUSHES, MESSAGES, Console, Request, frame_of
-from wechat_kf.adapters.aws.delivery_queues import delivery_from_body, delivery_to_body
+from wechat_kf.adapters.aws.delivery_body import delivery_from_body, delivery_to_body
 from wechat_kf.adapters.aws.fifo import safe_id
 from wechat_kf.adapters.aws.inbound_queue import event_from_body, event_to_body
 from wechat_kf.adapters.webhooks.webhook import sign

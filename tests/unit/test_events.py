@@ -13,7 +13,7 @@ from generators.template_file import read_template
 from tests.merchants_app import MerchantsApp
 from tests.messages_app import NO_CONTEXT, MessagesApp
 from wechat_kf.adapters.aws.broadcast_queue import Expansion, Submission, broadcast_order
-from wechat_kf.adapters.aws.delivery_queues import delivery_from_body
+from wechat_kf.adapters.aws.delivery_body import delivery_from_body
 from wechat_kf.adapters.aws.inbound_queue import event_from_body, is_delivered
 from wechat_kf.adapters.aws.outbound_queue import outbound_from_body
 from wechat_kf.adapters.aws.queue_batch import Record

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wechat_kf.adapters.aws.broadcast_queue import Expansion, Submission, broadcast_order
-from wechat_kf.adapters.aws.delivery_queues import delivery_from_body, delivery_to_body
+from wechat_kf.adapters.aws.delivery_body import delivery_from_body, delivery_to_body
 from wechat_kf.adapters.aws.inbound_queue import event_from_body
 from wechat_kf.adapters.aws.json_text import to_text
 from wechat_kf.adapters.aws.outbound_queue import outbound_from_body

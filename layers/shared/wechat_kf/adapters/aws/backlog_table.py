@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from wechat_kf.adapters.aws.client_errors import as_unavailable
-from wechat_kf.adapters.aws.delivery_queues import delivery_from_body, delivery_to_body
+from wechat_kf.adapters.aws.delivery_body import delivery_from_body, delivery_to_body
 from wechat_kf.adapters.aws.dynamo import (
     Attributes,
     ConditionFailedError,

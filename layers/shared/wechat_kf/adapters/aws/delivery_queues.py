@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wechat_kf.adapters.aws.client_errors import as_unavailable
+from wechat_kf.adapters.aws.delivery_body import delivery_to_body
 from wechat_kf.adapters.aws.fifo import batches, digest, send, send_all
 from wechat_kf.adapters.aws.json_text import from_text, to_text
-from wechat_kf.domain.events import Event
 from wechat_kf.domain.subscriptions.delivery import Delivery
 from wechat_kf.observability import logger
 
@@ -50,33 +50,6 @@ class DrainSqsQueue:
             entries = [{"Id": str(number), **entry} for number, entry in enumerate(batch)]
             with as_unavailable("SQS"):
                 self.client.send_message_batch(QueueUrl=self.queue_url, Entries=entries)
-
-
-def delivery_to_body(delivery: Delivery) -> str:
-    """The body of a deliveries message: which subscription, since when, and the CloudEvent."""
-    return to_text(
-        {
-            "business_id": delivery.subscription_business_id,
-            "subscription_id": delivery.subscription_id,
-            "queued_at": delivery.queued_at,
-            "event": delivery.event.to_cloudevent(),
-        }
-    )
-
-
-def delivery_from_body(body: str, position: str = "") -> Delivery:
-    """The inverse; `position` is the message's sequence number.
-
-    Raises `KeyError`, `TypeError` or `ValueError` for other text.
-    """
-    document = from_text(body)
-    return Delivery(
-        subscription_business_id=document["business_id"],
-        subscription_id=document["subscription_id"],
-        event=Event.from_cloudevent(document["event"]),
-        queued_at=document["queued_at"],
-        position=position,
-    )
 
 
 def drain_from_body(body: str) -> tuple[SubscriptionKey, str]:
