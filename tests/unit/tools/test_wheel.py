@@ -6,11 +6,17 @@ import os
 import subprocess
 import sys
 import zipfile
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from wechat_kf_cli.stack.state import ROOT
+
+NOTHING: frozenset[str] = frozenset()
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +54,47 @@ def test_the_command_runs_without_a_clone(installed: Path) -> None:
     program = "from wechat_kf_cli.main import run; run(['--help'])"
     shown = run_there(installed, program)
     assert all(name in shown for name in ("up", "doctor", "listen", "trigger", "simulator"))
+
+
+@pytest.mark.parametrize(
+    ("package", "extra"), [("wechat_kf_cli", ""), ("wechat_kf_local", "local")]
+)
+def test_everything_can_be_imported_with_what_is_required(
+    package: str, extra: str, installed: Path
+) -> None:
+    [metadata] = installed.glob("wechat_kf-*.dist-info/METADATA")
+    lines = metadata.read_text().splitlines()
+    requires = [line.removeprefix("Requires-Dist: ") for line in lines if "Requires-Dist" in line]
+    there = brought_by(requires, extra)
+    absent = [
+        module
+        for module, distributions in packages_distributions().items()
+        if not module.startswith("wechat_kf")
+        and not there & set(map(canonicalize_name, distributions))
+    ]
+    assert "aws_lambda_powertools" in absent
+    program = f"""
+import importlib, pkgutil, sys, {package}
+sys.modules.update(dict.fromkeys({absent!r}))
+for module in pkgutil.walk_packages({package}.__path__, "{package}."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+"""
+    run_there(installed, program)
+
+
+def brought_by(requires: list[str], extra: str = "", seen: frozenset[str] = NOTHING) -> set[str]:
+    """The names of the distributions that an installation brings, those seen included."""
+    found = set(seen)
+    for requirement in map(Requirement, requires):
+        name = canonicalize_name(requirement.name)
+        wanted = not requirement.marker or requirement.marker.evaluate({"extra": extra})
+        if wanted and name not in found:
+            with suppress(PackageNotFoundError):
+                found |= brought_by(
+                    distribution(name).requires or [], "", frozenset({*found, name})
+                )
+    return found
 
 
 def test_it_brings_what_it_deploys(installed: Path) -> None:
