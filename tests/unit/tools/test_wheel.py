@@ -7,7 +7,12 @@ import subprocess
 import sys
 import zipfile
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+from importlib.metadata import (
+    Distribution,
+    PackageNotFoundError,
+    distribution,
+    packages_distributions,
+)
 from pathlib import Path
 
 import pytest
@@ -15,8 +20,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from wechat_kf_cli.stack.state import ROOT
-
-NOTHING: frozenset[str] = frozenset()
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +65,8 @@ def test_the_command_runs_without_a_clone(installed: Path) -> None:
 def test_everything_can_be_imported_with_what_is_required(
     package: str, extra: str, installed: Path
 ) -> None:
-    [metadata] = installed.glob("wechat_kf-*.dist-info/METADATA")
-    lines = metadata.read_text().splitlines()
-    requires = [line.removeprefix("Requires-Dist: ") for line in lines if "Requires-Dist" in line]
-    there = brought_by(requires, extra)
+    [metadata] = installed.glob("wechat_kf-*.dist-info")
+    there = brought_by(Distribution.at(metadata), extra)
     absent = [
         module
         for module, distributions in packages_distributions().items()
@@ -83,17 +84,19 @@ for module in pkgutil.walk_packages({package}.__path__, "{package}."):
     run_there(installed, program)
 
 
-def brought_by(requires: list[str], extra: str = "", seen: frozenset[str] = NOTHING) -> set[str]:
-    """The names of the distributions that an installation brings, those seen included."""
-    found = set(seen)
-    for requirement in map(Requirement, requires):
+def brought_by(wheel: Distribution, extra: str) -> set[str]:
+    """The names of the distributions that an installation with this extra brings."""
+    found: set[str] = set()
+    waiting = [(text, extra) for text in wheel.requires or ()]
+    while waiting:
+        text, wanted = waiting.pop()
+        requirement = Requirement(text)
         name = canonicalize_name(requirement.name)
-        wanted = not requirement.marker or requirement.marker.evaluate({"extra": extra})
-        if wanted and name not in found:
+        applies = not requirement.marker or requirement.marker.evaluate({"extra": wanted})
+        if applies and name not in found:
             with suppress(PackageNotFoundError):
-                found |= brought_by(
-                    distribution(name).requires or [], "", frozenset({*found, name})
-                )
+                waiting += [(text, "") for text in distribution(name).requires or ()]
+                found.add(name)
     return found
 
 
