@@ -14,6 +14,7 @@ from wechat_kf_cli.stack.state import StackInfo
 PATIENCE_MS = 45_000
 """A cold function on a busy machine takes seconds."""
 LOGGED_AFTER_MS = 5_000
+"""After this long without a function's line, others talk to have it handed over."""
 NUDGES = 5
 TO_SHOP, TO_BUYER, TO_BUYER_BY_PROGRAM = 6, 7, 5
 """How many hops a message has; no page sees the request of a program."""
@@ -87,12 +88,16 @@ class DemoPage:
         return self.desk.get_by_role("log")
 
     @property
+    def traces(self) -> Locator:
+        return self.page.locator("#traces > .trace")
+
+    @property
     def last_trace(self) -> Locator:
-        return self.page.locator("#traces > .trace").first
+        return self.traces.first
 
     def trace(self, words: str) -> Locator:
         """The newest one of a message with these words."""
-        return self.page.locator("#traces > .trace").filter(has_text=words).first
+        return self.traces.filter(has_text=words).first
 
     def expect_hops(self, trace: Locator, number: int, state: str = "done") -> None:
         """Wait until so many hops of a message have this state.

@@ -109,7 +109,7 @@ def test_the_journal_survives_a_reload_and_its_times_never_run_backwards(
     page.page.reload()
     second = visit(locale="en-GB")
     for one in (page, second):
-        trace = one.page.locator("#traces > .trace").filter(has_text=words)
+        trace = one.traces.filter(has_text=words)
         expect(trace.locator(".hop.done")).to_have_count(TO_SHOP)
         assert trace.locator(".hop-time").all_inner_texts() == shown
     times = [milliseconds(text) for text in shown]
@@ -133,7 +133,7 @@ def test_a_connection_that_breaks_doubles_nothing_in_the_journal(page: DemoPage)
 
     page.page.route("**/live", answer_and_hang_up)
     page.page.reload()
-    trace = page.page.locator("#traces > .trace").filter(has_text=words)
+    trace = page.traces.filter(has_text=words)
     expect(trace).to_have_count(1)
     while len(connections) < 3:
         page.page.wait_for_timeout(100)
