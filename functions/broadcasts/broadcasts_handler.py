@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -31,7 +30,6 @@ CHUNK_MS = 20_000
 left continues in another invocation instead of being cut off."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class BroadcastsSettings(
     bootstrap.EventSettings, bootstrap.AcceptanceSettings, bootstrap.ConversationSettings
 ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from wechat_kf import bootstrap
@@ -23,7 +22,6 @@ EVENT_MS = 10_000
 left returns the rest to the queue instead of being cut off."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class InboundSettings(
     bootstrap.EventSettings,
     bootstrap.MessageSettings,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from wechat_kf import bootstrap
@@ -22,7 +21,6 @@ from wechat_kf.domain.subscriptions.subscription import AllowedTargets
 from wechat_kf.observability import guard_invocation
 
 
-@dataclass(frozen=True, kw_only=True)
 class MerchantsSettings(
     bootstrap.MerchantChangeSettings, bootstrap.BacklogSettings, bootstrap.TokenSettings
 ):

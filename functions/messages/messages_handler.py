@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from wechat_kf import bootstrap
@@ -27,7 +26,6 @@ from wechat_kf.domain.messages.windows import SendWindows
 from wechat_kf.observability import guard_invocation
 
 
-@dataclass(frozen=True, kw_only=True)
 class MessagesSettings(bootstrap.AcceptanceSettings, bootstrap.TokenSettings):
     """Environment of the messages function."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from wechat_kf import bootstrap
@@ -24,7 +23,6 @@ of four addresses, 2 s each), a second for the table. It is not begun with less 
 by the time limit, it would end as `unknown`."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class OutboundSettings(bootstrap.AttemptSettings, bootstrap.TokenSettings):
     """Environment of the outbound function."""
 

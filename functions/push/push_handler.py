@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import logging
-from dataclasses import dataclass
 from typing import Any
 
 from wechat_kf.adapters.aws.clients import push_clients
@@ -23,7 +22,6 @@ from wechat_kf.observability import count, guard_invocation, logger
 from wechat_kf.wechat.push import PushMode, PushRefusedError, Refusal
 
 
-@dataclass(frozen=True, slots=True)
 class PushSettings:
     """Environment of the push function."""
 

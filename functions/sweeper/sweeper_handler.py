@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from wechat_kf import bootstrap
@@ -16,7 +15,6 @@ from wechat_kf.errors import UnavailableError
 from wechat_kf.observability import count, guard_invocation, logger, measure
 
 
-@dataclass(frozen=True, kw_only=True)
 class SweeperSettings(
     bootstrap.AttemptSettings,
     bootstrap.MerchantChangeSettings,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,7 +20,6 @@ from wechat_kf.observability import count, guard_invocation, logger
 from wechat_kf.wechat.errors import WeChatError
 
 
-@dataclass(frozen=True, slots=True)
 class TokenSettings:
     """Environment of the token function."""
 

@@ -6,7 +6,6 @@ The push function wires itself, in its time budget, and does not import this mod
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +42,9 @@ if TYPE_CHECKING:
     from wechat_kf.domain.subscriptions.subscription import Subscription
     from wechat_kf.wechat.client import WeChatClient
 
-# Mix-ins for the settings class of a function. Not `slots=True`: two bases with slots cannot be
-# combined. `kw_only=True`, so that a base may have defaults.
+# Mix-ins for the settings class of a function.
 
 
-@dataclass(frozen=True, kw_only=True)
 class SubscriptionSettings:
     """Environment of a function that reads subscriptions or queues deliveries to them."""
 
@@ -55,21 +52,18 @@ class SubscriptionSettings:
     deliveries_queue_url: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class EventSettings(SubscriptionSettings):
     """Environment of a function that emits events."""
 
     app_id: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class MerchantSettings:
     """Environment of a function that reads or writes merchants."""
 
     merchants_table: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class MessageSettings:
     """Environment of a function that stores or queues messages to buyers."""
 
@@ -78,21 +72,18 @@ class MessageSettings:
     transcript_retention_days: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class ConversationSettings:
     """Environment of a function that reads or writes conversations."""
 
     conversations_table: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class AcceptanceSettings(MessageSettings, MerchantSettings, ConversationSettings):
     """Environment of a function that accepts messages from callers."""
 
     outbound_max_age_seconds: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class SendRuleSettings:
     """What this stack lets callers send; read where it matters."""
 
@@ -101,17 +92,14 @@ class SendRuleSettings:
     require_conversation: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
 class MerchantChangeSettings(MerchantSettings, EventSettings):
     """Environment of a function that changes merchants: subscribers are notified."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class AttemptSettings(MessageSettings, EventSettings):
     """Environment of a function that settles messages: subscribers are notified."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class TokenSettings:
     """Environment of a function that calls WeChat, besides `WeChatSettings`."""
 
@@ -120,7 +108,6 @@ class TokenSettings:
     token_function: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class BacklogSettings(SubscriptionSettings):
     """Environment of a function that uses the backlog of subscriptions."""
 
@@ -128,7 +115,6 @@ class BacklogSettings(SubscriptionSettings):
     drains_queue_url: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class DeliverySettings(EventSettings, BacklogSettings):
     """Environment of the deliveries function."""
 

@@ -13,7 +13,6 @@ import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from types import TracebackType
 from typing import Any
@@ -25,7 +24,6 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from wechat_kf.config import load_settings
 
 
-@dataclass(frozen=True, slots=True)
 class MetricSettings:
     """Merchants with metrics of their own, by business id."""
 

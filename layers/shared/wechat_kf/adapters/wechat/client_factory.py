@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, cast
 
 from wechat_kf.wechat.client import ClientOptions, WeChatClient
@@ -10,7 +9,6 @@ from wechat_kf.wechat.tokens import TokenSource
 from wechat_kf.wechat.transport import DEFAULT_HOSTS, Timeouts, Transport
 
 
-@dataclass(frozen=True, slots=True)
 class WeChatSettings:
     """The part of a function's settings that concerns WeChat's API."""
 
