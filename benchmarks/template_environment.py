@@ -23,6 +23,7 @@ def function_environment(name: str) -> dict[str, str]:
     variables = {**shared, **_functions()[name]["Environment"]["Variables"]}
     return {
         **{key: _value(value, template["Parameters"]) for key, value in variables.items()},
+        "AWS_LAMBDA_FUNCTION_NAME": name,
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "benchmark",
         "AWS_SECRET_ACCESS_KEY": "benchmark",

@@ -6,6 +6,7 @@ and full URLs are never fields.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -74,7 +75,13 @@ def guard_invocation(handler: Handler) -> Handler:
     Lambda logs and returns what a handler raises, message included, and a message may quote what a
     customer wrote. So the exception is logged here and replaced. What a batch counts is written
     once, when it ends: CloudWatch charges for each byte of a line.
+
+    It is the last that a function's start does: what is loaded is kept out of every later search
+    for garbage.
     """
+    if not gc.isenabled():  # `wechat_kf` has turned it off for the start
+        gc.freeze()
+        gc.enable()
 
     @wraps(handler)
     def guarded(event: dict[str, Any], context: Any) -> Any:
