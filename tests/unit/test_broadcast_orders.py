@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from wechat_kf.adapters.aws.broadcast_queue import (
     Expansion,
@@ -12,7 +11,8 @@ from wechat_kf.adapters.aws.broadcast_queue import (
     UnreadableOrderError,
     broadcast_order,
 )
-from wechat_kf.api.broadcast_models import SendMessagesEvent, describe_broken_rule
+from wechat_kf.api.broadcast_models import read_event
+from wechat_kf.errors import InvalidRequestError
 
 DETAIL = {"business_id": "42", "openids": ["a"], "message": {"type": "text", "text": "您好"}}
 
@@ -73,9 +73,15 @@ def test_anything_else_is_refused(body: Any) -> None:
 def test_a_refusal_names_the_field_and_the_rule_and_not_what_was_written(
     change: dict[str, Any], reason: str
 ) -> None:
-    with pytest.raises(ValidationError) as refused:
-        SendMessagesEvent.model_validate(DETAIL | change)
-    assert describe_broken_rule(refused.value) == reason
+    with pytest.raises(InvalidRequestError) as refused:
+        read_event(DETAIL | change, "queue:sqs-1")
+    assert refused.value.detail == reason
+
+
+def test_a_key_of_the_document_goes_before_that_of_its_message() -> None:
+    own = read_event(DETAIL | {"idempotency_key": "shop-1"}, "queue:sqs-1")
+    assert own.idempotency_key == "shop-1"
+    assert read_event(DETAIL, "queue:sqs-1").idempotency_key == "queue:sqs-1"
 
 
 def test_a_submission_does_not_show_what_was_written() -> None:

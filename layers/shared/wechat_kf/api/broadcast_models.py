@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -26,6 +27,7 @@ from wechat_kf.domain.messages.broadcasts import (
 )
 from wechat_kf.domain.messages.message import Guarantee, Status
 from wechat_kf.domain.paging import Page
+from wechat_kf.errors import InvalidRequestError
 
 _EXAMPLE: dict[str, Any] = {
     "openids": ["oXyz_1234567890", "oXyz_1234567891"],
@@ -69,15 +71,21 @@ class SendMessagesEvent(CreateBroadcastRequest):
     )
 
 
-def describe_broken_rule(error: ValidationError) -> str:
-    """Name the first wrong field and the rule it breaks, without what the producer wrote.
+def read_event(document: Mapping[str, Any], key: str) -> BroadcastRequest:
+    """Read a broadcast by event; `key` recognizes a repeat when the document has none of its own.
 
-    An unknown member is the producer's word: it is not named.
+    Raises:
+        InvalidRequestError: Names the first wrong field and the rule it breaks, without what the
+            producer wrote. An unknown member is the producer's word: it is not named.
     """
-    first = error.errors(include_input=False, include_url=False)[0]
-    unknown = first["type"] == "extra_forbidden"
-    field = field_name(first, first["loc"][:-1] if unknown else first["loc"])
-    return f"{field or 'document'}: {first['type']}"
+    try:
+        event = SendMessagesEvent.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        unknown = first["type"] == "extra_forbidden"
+        field = field_name(first, first["loc"][:-1] if unknown else first["loc"])
+        raise InvalidRequestError(field or "document", first["type"]) from None
+    return event.to_domain(event.business_id, event.idempotency_key or key)
 
 
 _PROGRESS = {
