@@ -28,8 +28,6 @@ NOTE = (
     f"merchant, first alone, then while a broadcast of another merchant to {RECIPIENTS:,} buyers "
     f"is expanded and sent. WeChat answers each call after {WECHAT_MS} ms. Everything shares two "
     "cores here: what a reply loses to the other processes' use of the processor is in the ratio. "
-    "Most of that is lost while the recipients' messages are stored: the emulator is one process, "
-    "where DynamoDB has processors of its own."
 )
 
 
