@@ -30,8 +30,8 @@ NOTE = (
     "`import <name>_handler` in a fresh interpreter: Lambda's init phase. The other side is "
     "`" + FLOOR + "`. Both see what Lambda has, and nothing else: {what}. Median CPU time, and the "
     "median of the rounds' ratios; less is better. `push`, which answers to a deadline, has the "
-    "tightest goal; others also need pydantic and Powertools' router (`merchants`, `messages`, "
-    "`broadcasts`), `requests` (whatever calls WeChat) and a client for each further service."
+    "tightest goal; others also need pydantic and Powertools' router (`merchants`, `messages`), "
+    "`requests` (whatever calls WeChat) and a client for each further service."
 )
 
 _PROBE = """

@@ -27,7 +27,7 @@ NOTE = (
     f"From a reply's POST to WeChat's confirmation, {REPLIES} replies to as many buyers of one "
     f"merchant, first alone, then while a broadcast of another merchant to {RECIPIENTS:,} buyers "
     f"is expanded and sent. WeChat answers each call after {WECHAT_MS} ms. Everything shares two "
-    "cores here: what a reply loses to the other processes' use of the processor is in the ratio. "
+    "cores here: what a reply loses to the other processes' use of the processor is in the ratio."
 )
 
 
