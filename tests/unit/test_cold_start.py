@@ -18,6 +18,7 @@ WITH_PYDANTIC = {"merchants", "messages"}
 
 START = """
 import gc, json, sys
+kept_out_by_python = gc.get_freeze_count()
 collections = []
 gc.callbacks.append(lambda phase, info: collections.append(phase))
 import wechat_kf
@@ -26,7 +27,7 @@ __import__(sys.argv[1])
 print(json.dumps({
     "collections": len(collections),
     "collects": gc.isenabled(),
-    "kept out": gc.get_freeze_count(),
+    "kept out": gc.get_freeze_count() - kept_out_by_python,
     "pydantic": "pydantic" in sys.modules,
 }))
 """
