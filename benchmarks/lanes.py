@@ -14,6 +14,7 @@ from wechat_kf_cli.stack.clients import ApiClient, SimulatorClient, aws_client, 
 from wechat_kf_cli.stack.state import StackInfo
 from wechat_kf_local.function_logs import lines_of
 
+ROUNDS = 3
 REPLIES = 100
 RECIPIENTS = 1_000
 WARM_UP_RECIPIENTS = 50
@@ -26,8 +27,10 @@ GOAL = 1.5
 NOTE = (
     f"From a reply's POST to WeChat's confirmation, {REPLIES} replies to as many buyers of one "
     f"merchant, first alone, then while a broadcast of another merchant to {RECIPIENTS:,} buyers "
-    f"is expanded and sent. WeChat answers each call after {WECHAT_MS} ms. Everything shares two "
-    "cores here: what a reply loses to the other processes' use of the processor is in the ratio."
+    f"is expanded and sent; {ROUNDS} times in turn, and the percentiles are of all rounds' "
+    f"replies, because the 99th of {REPLIES} is the last but one. WeChat answers each call after "
+    f"{WECHAT_MS} ms. Everything shares two cores here: what a reply loses to the other processes' "
+    "use of the processor is in the ratio."
 )
 
 
@@ -51,20 +54,26 @@ class Lanes:
         """Measure the replies alone and beside a broadcast."""
         self._add_conversations(self._quiet, REPLIES)
         self._add_conversations(self._busy, RECIPIENTS)
+        alone: list[float] = []
+        beside: list[float] = []
+        later: list[float] = []
+        left: list[int] = []
         with self._slow_wechat():
             self._warm_up()
-            alone = self._reply(REPLIES)
-            location = self._broadcast(RECIPIENTS)
-            beside = self._reply(REPLIES)
-            left = self._wait_for_broadcast(location)
-        written = self._written_at(location)
-        later = {posted: ms for posted, ms in beside.items() if posted > written}
+            for _ in range(ROUNDS):
+                alone += self._reply(REPLIES).values()
+                location = self._broadcast(RECIPIENTS)
+                taken = self._reply(REPLIES)
+                left.append(self._wait_for_broadcast(location))
+                written = self._written_at(location)
+                beside += taken.values()
+                later += [ms for posted, ms in taken.items() if posted > written]
         rows = [
             _row("p50", alone, beside, 50),
             _row("p99", alone, beside, 99, GOAL),
             _row("p99, once the recipients' messages are stored", alone, later, 99),
             ["replies since then", "", f"{len(later)}", "", "", ""],
-            ["recipients left when the last reply was sent", "", f"{left:,}", "", "", ""],
+            [f"fewest recipients left after {REPLIES} replies", "", f"{min(left):,}", "", "", ""],
         ]
         header = ["a reply", "alone", "beside a broadcast", "ratio", "goal", ""]
         return Section("Replies beside a broadcast", NOTE, header, rows)
@@ -157,12 +166,12 @@ class Lanes:
 
 def _row(
     name: str,
-    alone: dict[float, float],
-    beside: dict[float, float],
+    alone: list[float],
+    beside: list[float],
     percent: int,
     goal: float | None = None,
 ) -> list[str]:
-    one, other = (percentile(list(found.values()), percent) for found in (alone, beside))
+    one, other = (percentile(found, percent) for found in (alone, beside))
     return Row(name, one, other, "ms", other / one, goal, at_least=False).cells()
 
 
