@@ -21,10 +21,10 @@ function problem(error: unknown): Problem {
 
 async function walk(): Promise<void> {
   const registered = await registerMerchant({
-    body: { external_id: "ts-1", nickname: "类型旗舰店", icon: env.ICON },
+    body: { external_id: env.EXTERNAL_ID, nickname: "类型旗舰店", icon: env.ICON },
   });
   const businessId = registered.data!.business_id;
-  const found = await listMerchants({ query: { external_id: "ts-1" } });
+  const found = await listMerchants({ query: { external_id: env.EXTERNAL_ID } });
   const names = found.data!.items.map((item) => item.nickname);
 
   const path = { business_id: businessId };

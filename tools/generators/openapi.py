@@ -11,6 +11,7 @@ import inspect
 import json
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -197,7 +198,37 @@ def _correct(generated: dict[str, Any]) -> dict[str, Any]:
         }
     }
     generated["security"] = [{"sigv4": []}]
-    return generated
+    return _without_clashing_enumerations(generated)
+
+
+def _without_clashing_enumerations(api: dict[str, Any]) -> dict[str, Any]:
+    """Write enumerations that share a value in place of the references to them.
+
+    openapi-generator makes a constant of the whole Go package of each value of a named
+    enumeration, called as the value only: `SENT` twice does not compile.
+    """
+    schemas = api["components"]["schemas"]
+    uses = Counter(value for schema in schemas.values() for value in schema.get("enum", ()))
+    clashing = {
+        _SCHEMA.format(model=name): {key: schema[key] for key in schema if key != "title"}
+        for name, schema in schemas.items()
+        if any(uses[value] > 1 for value in schema.get("enum", ()))
+    }
+    for reference in clashing:
+        del schemas[reference.rpartition("/")[2]]
+    written: dict[str, Any] = _replace_references(api, clashing)
+    return written
+
+
+def _replace_references(node: Any, schemas: Mapping[str, dict[str, Any]]) -> Any:
+    if isinstance(node, list):
+        return [_replace_references(item, schemas) for item in node]
+    if not isinstance(node, dict):
+        return node
+    rest = {key: _replace_references(value, schemas) for key, value in node.items()}
+    if rest.get("$ref") in schemas:
+        rest = {**schemas[rest.pop("$ref")], **rest}
+    return rest
 
 
 _SCHEMA = "#/components/schemas/{model}"

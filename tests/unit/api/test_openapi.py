@@ -182,6 +182,13 @@ def test_no_field_is_null_and_nothing_else() -> None:
             assert rule.get("type") != "null", f"{name}.{field}"
 
 
+def test_no_two_named_enumerations_share_a_value() -> None:
+    """The Go generator of openapi-generator makes one constant of each, called as the value."""
+    schemas = API["components"]["schemas"].values()
+    values = [value for schema in schemas for value in schema.get("enum", ())]
+    assert len(values) == len(set(values))
+
+
 def test_every_cursor_of_a_page_fits_the_parameter_it_is_passed_as() -> None:
     for route, operation in OPERATIONS.items():
         for parameter in operation.get("parameters", []):
