@@ -10,10 +10,11 @@ from typing import Any, NoReturn
 
 from wechat_kf.adapters.aws.dynamo import cursor as encode_cursor
 from wechat_kf.adapters.aws.dynamo import cursor_parts, invalid_cursor
+from wechat_kf.app_errors import ConflictError, UnavailableError
 from wechat_kf.domain.access_token import AccessToken, ForcedRefreshes
 from wechat_kf.domain.clock import DAY, MINUTE, Clock
 from wechat_kf.domain.events import Event, conversation_key
-from wechat_kf.domain.media import StoredMedia
+from wechat_kf.domain.media_library import StoredMedia
 from wechat_kf.domain.merchants.merchant import ChangedMeanwhileError, Merchant
 from wechat_kf.domain.messages.broadcasts import Broadcast
 from wechat_kf.domain.messages.conversations import Conversation
@@ -29,7 +30,6 @@ from wechat_kf.domain.subscriptions.subscription import (
     Subscription,
     SubscriptionKey,
 )
-from wechat_kf.errors import ConflictError, UnavailableError
 
 
 @dataclass

@@ -29,7 +29,7 @@ from wechat_kf.api import (
 from wechat_kf.api.app import create_app
 from wechat_kf.api.dependencies import Account
 from wechat_kf.domain.clock import DAY, MINUTE
-from wechat_kf.domain.media import MediaLibrary, StoredMedia
+from wechat_kf.domain.media_library import MediaLibrary, StoredMedia
 from wechat_kf.domain.merchants.merchant import Merchant
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.broadcasts import Broadcasts

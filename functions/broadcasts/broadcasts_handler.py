@@ -15,11 +15,11 @@ from wechat_kf.adapters.aws.broadcast_queue import (
 )
 from wechat_kf.adapters.aws.outbound_queue import OutboundSqsQueue
 from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
+from wechat_kf.app_errors import AppError
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import SECOND, now_ms
 from wechat_kf.domain.messages.broadcasts import Broadcast
 from wechat_kf.domain.messages.expansion import Expander
-from wechat_kf.errors import AppError
 from wechat_kf.observability import count, guard_invocation, logger
 
 CHUNK_MS = 20_000

@@ -7,6 +7,7 @@ from typing import Any
 from wechat_kf import bootstrap
 from wechat_kf.adapters.aws.inbound_queue import UnrecordedSqsQueue, event_from_body, is_delivered
 from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_batch
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.events import Event, EventType
@@ -14,7 +15,6 @@ from wechat_kf.domain.merchants.merchant_memory import MerchantMemory
 from wechat_kf.domain.merchants.session_entry import EntryRecovery
 from wechat_kf.domain.messages.inbound import Inbound
 from wechat_kf.domain.messages.welcome import WELCOME_LIFE_MS, Welcome
-from wechat_kf.errors import UnavailableError
 from wechat_kf.observability import count, guard_invocation, logger
 
 EVENT_MS = 10_000

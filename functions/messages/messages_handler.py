@@ -17,7 +17,7 @@ from wechat_kf.api.app import create_app
 from wechat_kf.api.dependencies import Account
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import SECOND, now_ms
-from wechat_kf.domain.media import MediaLibrary
+from wechat_kf.domain.media_library import MediaLibrary
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.broadcasts import Broadcasts
 from wechat_kf.domain.messages.permission import SendingPermission

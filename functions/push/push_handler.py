@@ -15,9 +15,9 @@ from wechat_kf.adapters.aws.clients import push_clients
 from wechat_kf.adapters.aws.inbound_queue import EventSqsQueue
 from wechat_kf.adapters.aws.secret_cache import SecretCache
 from wechat_kf.adapters.wechat.push_receiver import KeysInDoubtError, PushPolicy, PushReceiver
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
-from wechat_kf.errors import UnavailableError
 from wechat_kf.observability import count, guard_invocation, logger
 from wechat_kf.wechat.push import PushMode, PushRefusedError, Refusal
 

@@ -7,11 +7,11 @@ from typing import Any
 from wechat_kf import bootstrap
 from wechat_kf.adapters.wechat.daily_sync import sync_daily
 from wechat_kf.adapters.wechat.directory import WeChatDirectory
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.config import load_settings
 from wechat_kf.domain.clock import now_ms
 from wechat_kf.domain.merchants.reconciliation import MerchantSync
 from wechat_kf.domain.subscriptions.drain import BacklogWatch
-from wechat_kf.errors import UnavailableError
 from wechat_kf.observability import count, guard_invocation, logger, measure
 
 

@@ -12,10 +12,10 @@ from wechat_kf.adapters.aws.tokens_table import TokensTable
 from wechat_kf.adapters.wechat.client_factory import WeChatSettings, create_client, create_transport
 from wechat_kf.adapters.wechat.setup_check import check_setup, failure_facts
 from wechat_kf.adapters.wechat.token_issuer import StableTokenIssuer
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.config import load_settings
 from wechat_kf.domain.access_token import TokenKeeper
 from wechat_kf.domain.clock import now_ms
-from wechat_kf.errors import UnavailableError
 from wechat_kf.observability import count, guard_invocation, logger
 from wechat_kf.wechat.errors import WeChatError
 

@@ -34,6 +34,7 @@ from wechat_kf.adapters.aws.queue_batch import Record, VisibilityQueue, process_
 from wechat_kf.adapters.wechat.push_receiver import PushPolicy, PushReceiver
 from wechat_kf.adapters.wechat.sender import WeChatSender
 from wechat_kf.adapters.wechat.token_issuer import StableTokenIssuer
+from wechat_kf.app_errors import RetryLater, UnavailableError
 from wechat_kf.domain.access_token import TokenKeeper, TokenProvider
 from wechat_kf.domain.clock import MINUTE, SECOND, Clock
 from wechat_kf.domain.events import Event, EventQueue
@@ -50,7 +51,6 @@ from wechat_kf.domain.subscriptions.subscription_memory import (
     CachedSubscriptions,
     SubscriptionMemory,
 )
-from wechat_kf.errors import RetryLater, UnavailableError
 from wechat_kf.wechat.client import WeChatClient
 from wechat_kf.wechat.push import PushMode
 from wechat_kf_local.simulator.world import World

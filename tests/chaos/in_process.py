@@ -32,12 +32,12 @@ from tests.chaos.timeline import Timeline
 from tests.chaos.weather import Crash, Weather
 from tests.chaos.wechat_side import FAULTS, SEND_PATHS, Pushes, PushOrder, merchants
 from tests.fakes import FakeClock
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.clock import DAY, HOUR, MINUTE, SECOND
 from wechat_kf.domain.events import ANY_MERCHANT, MAIN_ACCOUNT
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.message import Guarantee, OutboundMessage
 from wechat_kf.domain.subscriptions.subscription import Subscription, Target, TargetType
-from wechat_kf.errors import UnavailableError
 from wechat_kf_local.simulator.rules.clock import Clock
 from wechat_kf_local.simulator.settings import Settings
 from wechat_kf_local.simulator.world import World

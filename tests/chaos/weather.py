@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeVar
 
-from wechat_kf.errors import UnavailableError
+from wechat_kf.app_errors import UnavailableError
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from typing import Any
 from tests.chaos.timeline import Timeline
 from tests.chaos.weather import Crash, Weather
 from wechat_kf.adapters.wechat.push_receiver import SUCCESS, PushReceiver
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.clock import SECOND
-from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat.encoding import encode_json
 from wechat_kf.wechat.errors import TransportError
 from wechat_kf.wechat.push import PushRefusedError

@@ -11,7 +11,7 @@ import pytest
 from wechat_kf.adapters.aws import clients
 from wechat_kf.adapters.aws.clients import PUSH, PUSH_SECRET, Limits, make_client
 from wechat_kf.adapters.aws.conversations_table import ConversationsTable
-from wechat_kf.errors import UnavailableError
+from wechat_kf.app_errors import UnavailableError
 
 BACKOFF_SECONDS = 1.0  # botocore's longest pause before the second try
 

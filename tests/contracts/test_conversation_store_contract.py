@@ -12,11 +12,11 @@ from tests.contracts.counting import CountingClient
 from tests.fakes import InMemoryConversations
 from wechat_kf.adapters.aws.conversations_table import ConversationsTable
 from wechat_kf.adapters.aws.dynamo import cursor as encode_cursor
+from wechat_kf.app_errors import InvalidRequestError
 from wechat_kf.domain.clock import MINUTE
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.messages.conversations import Conversation
 from wechat_kf.domain.messages.ports import ConversationStore
-from wechat_kf.errors import InvalidRequestError
 
 
 @pytest.fixture(params=["fake", "real"])

@@ -38,6 +38,7 @@ from wechat_kf.adapters.aws.conversations_table import ConversationsTable
 from wechat_kf.adapters.aws.merchants_table import MerchantsTable
 from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.adapters.aws.tokens_table import TokensTable
+from wechat_kf.app_errors import ConflictError, NotFoundError
 from wechat_kf.domain.access_token import AccessToken, ForcedRefreshes
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.merchants.announcements import AnnouncedMerchants
@@ -55,7 +56,6 @@ from wechat_kf.domain.subscriptions.subscription import (
     Target,
     TargetType,
 )
-from wechat_kf.errors import ConflictError, NotFoundError
 from wechat_kf_local.emulator import REGION, Emulator
 
 SHOP = Merchant("42", "shop_42", "四十二号店", external_id="m-42", created_at=1, updated_at=1)

@@ -12,13 +12,13 @@ from tests.contracts.aws_resources import Resources
 from tests.fakes import InMemoryMerchants
 from wechat_kf.adapters.aws.dynamo import cursor as encode_cursor
 from wechat_kf.adapters.aws.merchants_table import MerchantsTable
+from wechat_kf.app_errors import ConflictError, InvalidRequestError
 from wechat_kf.domain.merchants.merchant import (
     ChangedMeanwhileError,
     Merchant,
     MerchantStatus,
     MerchantStore,
 )
-from wechat_kf.errors import ConflictError, InvalidRequestError
 
 SHOP = Merchant(
     business_id="42",

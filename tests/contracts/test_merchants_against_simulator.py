@@ -18,6 +18,7 @@ from tests.contracts.simulator_process import APP_ID, APP_SECRET, running_simula
 from tests.fakes import FakeClock, InMemoryMerchants
 from tests.merchants_app import MerchantsApp
 from wechat_kf.adapters.wechat.directory import WeChatDirectory
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.merchants.changes import MerchantAdmin, MerchantChange
 from wechat_kf.domain.merchants.merchant import (
     AccountNameTakenError,
@@ -27,7 +28,6 @@ from wechat_kf.domain.merchants.merchant import (
 )
 from wechat_kf.domain.merchants.reconciliation import MerchantSync, SyncReport
 from wechat_kf.domain.merchants.registration import Registrar
-from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat.client import WeChatClient
 from wechat_kf.wechat.errors import WeChatApiError
 from wechat_kf.wechat.tokens import stable_token

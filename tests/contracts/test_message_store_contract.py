@@ -12,6 +12,7 @@ from tests.contracts.aws_resources import Resources
 from tests.contracts.counting import CountingClient
 from tests.fakes import FakeClock, InMemoryMessages, make_message_id
 from wechat_kf.adapters.aws.messages_table import MessagesTable
+from wechat_kf.app_errors import ConflictError, InvalidRequestError
 from wechat_kf.domain.clock import DAY, MINUTE, SECOND
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.messages.inbound import Transcript
@@ -36,7 +37,6 @@ from wechat_kf.domain.messages.ports import (
     TranscriptReader,
 )
 from wechat_kf.domain.messages.transcript import Direction, TranscriptEntry
-from wechat_kf.errors import ConflictError, InvalidRequestError
 
 NOW = FakeClock().now
 FAILURE = Failure("busy", "system busy", errcode=-1, rid="6a-1b")

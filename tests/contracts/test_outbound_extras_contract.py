@@ -14,7 +14,7 @@ from wechat_kf.adapters.aws.broadcasts_table import BroadcastsTable
 from wechat_kf.adapters.aws.media_table import MediaTable
 from wechat_kf.adapters.aws.messages_table import MessagesTable
 from wechat_kf.domain.clock import DAY, MINUTE, SECOND
-from wechat_kf.domain.media import MediaCache, StoredMedia
+from wechat_kf.domain.media_library import MediaCache, StoredMedia
 from wechat_kf.domain.messages.broadcasts import Broadcast
 from wechat_kf.domain.messages.message import (
     Failure,

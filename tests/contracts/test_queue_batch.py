@@ -21,7 +21,7 @@ from wechat_kf.adapters.aws.queue_batch import (
     VisibilityQueue,
     process_batch,
 )
-from wechat_kf.errors import RetryLater, UnavailableError
+from wechat_kf.app_errors import RetryLater, UnavailableError
 
 
 @dataclass

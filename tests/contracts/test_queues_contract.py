@@ -27,11 +27,11 @@ from wechat_kf.adapters.aws.outbound_queue import (
     OutboundSqsQueue,
     outbound_from_body,
 )
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.events import Event, EventQueue, EventType
 from wechat_kf.domain.messages.message import OutboundMessage
 from wechat_kf.domain.messages.ports import OutboundQueue
 from wechat_kf.domain.subscriptions.delivery import Delivery, DeliveryQueue, lane_of
-from wechat_kf.errors import UnavailableError
 
 EVENT = Event(
     id="a" * 64,

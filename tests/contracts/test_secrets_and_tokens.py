@@ -16,7 +16,7 @@ from tests.contracts.counting import CountingClient
 from tests.fakes import FakeClock
 from wechat_kf.adapters.aws.secret_cache import SecretCache, read_secret
 from wechat_kf.adapters.aws.token_function import TokenFunction
-from wechat_kf.errors import UnavailableError
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf_local.emulator import Emulator
 
 SECRET = {"token": "top-secret-token", "encoding_aes_key": "k" * 43}

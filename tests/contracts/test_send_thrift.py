@@ -14,6 +14,7 @@ from wechat_kf.adapters.aws.delivery_queues import DeliverySqsQueue
 from wechat_kf.adapters.aws.messages_table import MessagesTable
 from wechat_kf.adapters.aws.outbound_queue import OutboundSqsQueue
 from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
+from wechat_kf.app_errors import RetryLater
 from wechat_kf.domain.clock import MINUTE, SECOND
 from wechat_kf.domain.events import ANY_MERCHANT, Event, EventType
 from wechat_kf.domain.messages.acceptance import Acceptance
@@ -34,7 +35,6 @@ from wechat_kf.domain.messages.windows import SendWindows
 from wechat_kf.domain.subscriptions.fanout import FanOut
 from wechat_kf.domain.subscriptions.subscription import Subscription, Target, TargetType
 from wechat_kf.domain.subscriptions.subscription_memory import CachedSubscriptions
-from wechat_kf.errors import RetryLater
 
 OPENID = "oXyz_1234567890123456789012"  # as long as WeChat's
 MERCHANT = "1234567890"

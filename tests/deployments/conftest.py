@@ -97,7 +97,7 @@ def changed_template(deployment: Deployment, tmp_path: Path) -> Path:
     shutil.copytree(deployment.template.parent, tmp_path / "built")
     shutil.copytree(ROOT / "functions", tmp_path / "functions")
     template = tmp_path / "built" / "template.yaml"
-    changed = [template.parent / "SharedLayer/python/wechat_kf/errors.py"]
+    changed = [template.parent / "SharedLayer/python/wechat_kf/app_errors.py"]
     changed += (tmp_path / "functions").glob("*/*_handler.py")
     for file in changed:
         file.write_text(file.read_text() + "# changed\n")

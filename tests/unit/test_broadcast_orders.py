@@ -12,7 +12,7 @@ from wechat_kf.adapters.aws.broadcast_queue import (
     broadcast_order,
 )
 from wechat_kf.api.broadcast_models import read_event
-from wechat_kf.errors import InvalidRequestError
+from wechat_kf.app_errors import InvalidRequestError
 
 DETAIL = {"business_id": "42", "openids": ["a"], "message": {"type": "text", "text": "您好"}}
 

@@ -9,12 +9,12 @@ import pytest
 LAYER = Path(__file__).parents[2] / "layers" / "shared" / "wechat_kf"
 
 OWN = {
-    "domain": {"domain", "errors"},
+    "domain": {"domain", "app_errors"},
     "wechat": {"wechat"},
-    "adapters/aws": {"adapters.aws", "domain", "errors", "observability"},
-    "adapters/wechat": {"adapters.wechat", "domain", "wechat", "errors", "observability"},
-    "adapters/webhooks": {"adapters.webhooks", "domain", "errors"},
-    "api": {"api", "domain", "wechat", "errors", "observability"},
+    "adapters/aws": {"adapters.aws", "domain", "app_errors", "observability"},
+    "adapters/wechat": {"adapters.wechat", "domain", "wechat", "app_errors", "observability"},
+    "adapters/webhooks": {"adapters.webhooks", "domain", "app_errors"},
+    "api": {"api", "domain", "wechat", "app_errors", "observability"},
 }
 FOREIGN = {
     "domain": set(),

@@ -9,6 +9,7 @@ import pytest
 from tests.fakes import make_message_id
 from tests.messages_app import MessagesApp
 from tests.unit.api.http_events import document_of
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.clock import MINUTE, SECOND
 from wechat_kf.domain.merchants.merchant import Merchant, MerchantStatus
 from wechat_kf.domain.messages.message import (
@@ -20,7 +21,6 @@ from wechat_kf.domain.messages.message import (
     Unknown,
     settle,
 )
-from wechat_kf.errors import UnavailableError
 
 TEXT = {"type": "text", "text": "您好，您的订单已发货。"}
 BODY = {"openid": "buyer", "message": TEXT}

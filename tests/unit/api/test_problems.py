@@ -9,7 +9,7 @@ import pytest
 
 from wechat_kf.api import problems
 from wechat_kf.api.problems import of_app_error, of_wechat_error
-from wechat_kf.errors import AppError, ConflictError, InvalidRequestError, UnexpectedError
+from wechat_kf.app_errors import AppError, ConflictError, InvalidRequestError, UnexpectedError
 from wechat_kf.wechat.errors import InvalidInputError, WeChatError, api_error
 from wechat_kf.wechat.operations import SEND
 

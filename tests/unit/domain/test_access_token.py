@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.access_token import (
     FORCED_PER_DAY,
     MEMORY_MS,
@@ -15,7 +16,6 @@ from wechat_kf.domain.access_token import (
     fingerprint,
 )
 from wechat_kf.domain.clock import DAY, HOUR, MINUTE, SECOND
-from wechat_kf.errors import UnavailableError
 
 NOW = 1_700_000_000_000
 

@@ -16,7 +16,7 @@ from wechat_kf.api import problems
 from wechat_kf.api.dependencies import Provided
 from wechat_kf.api.gateway_path import to_own_path
 from wechat_kf.api.json_bodies import read_json, write_json
-from wechat_kf.errors import AppError, InvalidRequestError, UnexpectedError
+from wechat_kf.app_errors import AppError, InvalidRequestError, UnexpectedError
 from wechat_kf.observability import logger
 from wechat_kf.wechat.errors import WeChatError
 

@@ -17,6 +17,7 @@ from wechat_kf.api.message_models import (
     content_of,
 )
 from wechat_kf.api.validators import BUSINESS_ID, Instant, example
+from wechat_kf.app_errors import InvalidRequestError
 from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.messages.broadcasts import (
     MAX_RECIPIENTS,
@@ -27,7 +28,6 @@ from wechat_kf.domain.messages.broadcasts import (
 )
 from wechat_kf.domain.messages.message import Guarantee, Status
 from wechat_kf.domain.paging import Page
-from wechat_kf.errors import InvalidRequestError
 
 _EXAMPLE: dict[str, Any] = {
     "openids": ["oXyz_1234567890", "oXyz_1234567891"],

@@ -16,10 +16,10 @@ from wechat_kf.api.broadcast_models import (
 from wechat_kf.api.dependencies import needs
 from wechat_kf.api.parameters import BusinessId, IdempotencyKey
 from wechat_kf.api.responses import answer, describe_responses
+from wechat_kf.app_errors import IdempotencyKeyReusedError, InvalidRequestError, NotFoundError
 from wechat_kf.domain.messages.broadcasts import Broadcasts
 from wechat_kf.domain.messages.permission import MAY_NOT_SEND, SendingPermission
 from wechat_kf.domain.messages.ports import BroadcastQueue
-from wechat_kf.errors import IdempotencyKeyReusedError, InvalidRequestError, NotFoundError
 
 BroadcastId = Annotated[
     str, Path(pattern=r"^[0-9a-f]{32}$", description="returned when the broadcast was created")

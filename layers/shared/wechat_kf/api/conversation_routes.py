@@ -18,9 +18,9 @@ from wechat_kf.api.conversation_models import (
 from wechat_kf.api.dependencies import Account, needs
 from wechat_kf.api.parameters import BusinessId, Cursor, OpenidInPath
 from wechat_kf.api.responses import describe_responses
+from wechat_kf.app_errors import InvalidRequestError, NotFoundError
 from wechat_kf.domain.messages.ports import ConversationStore, TranscriptReader
 from wechat_kf.domain.messages.windows import SendWindows
-from wechat_kf.errors import InvalidRequestError, NotFoundError
 
 NeedsConversations = Annotated[ConversationStore, needs(ConversationStore)]
 NeedsWindows = Annotated[SendWindows, needs(SendWindows)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from wechat_kf.errors import AppError
+from wechat_kf.app_errors import AppError
 from wechat_kf.wechat.codes import ERRCODES, ErrorCode, describe
 from wechat_kf.wechat.errors import InvalidInputError, MalformedReplyError, TransportError, WasSent
 from wechat_kf.wechat.operations import GET

@@ -18,7 +18,7 @@ from wechat_kf.api.problems import (
     of_app_error,
 )
 from wechat_kf.api.route_table import ROUTES
-from wechat_kf.errors import AppError
+from wechat_kf.app_errors import AppError
 
 
 def answer_unmatched(event: dict[str, Any]) -> dict[str, Any] | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from wechat_kf.api.validators import Instant, example
+from wechat_kf.app_errors import AppError
 from wechat_kf.domain.clock import rfc3339
-from wechat_kf.domain.media import StoredMedia
-from wechat_kf.errors import AppError
+from wechat_kf.domain.media_library import StoredMedia
 
 MAX_DOWNLOAD_BYTES = 4 * 1024 * 1024
 """A Lambda response holds 6 MB, and bytes travel in it as base64, a third longer."""

@@ -19,8 +19,8 @@ from wechat_kf.api.media_models import (
     TooLargeToRelayError,
 )
 from wechat_kf.api.responses import BYTES, answer, describe_responses
-from wechat_kf.domain.media import MediaLibrary
-from wechat_kf.errors import InvalidRequestError
+from wechat_kf.app_errors import InvalidRequestError
+from wechat_kf.domain.media_library import MediaLibrary
 from wechat_kf.wechat.media import MAX_IMAGE_BYTES
 
 MediaIdInPath = Annotated[

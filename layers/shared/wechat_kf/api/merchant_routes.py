@@ -20,6 +20,7 @@ from wechat_kf.api.merchant_models import (
 from wechat_kf.api.parameters import Cursor
 from wechat_kf.api.responses import answer, describe_responses
 from wechat_kf.api.validators import BUSINESS_ID
+from wechat_kf.app_errors import ConflictError, InvalidRequestError, NotFoundError
 from wechat_kf.domain.merchants.changes import MerchantAdmin, MerchantChange, MerchantQuery
 from wechat_kf.domain.merchants.contact_button import contact_button
 from wechat_kf.domain.merchants.merchant import (
@@ -30,7 +31,6 @@ from wechat_kf.domain.merchants.merchant import (
 )
 from wechat_kf.domain.merchants.reconciliation import MerchantSync
 from wechat_kf.domain.merchants.registration import Registrar
-from wechat_kf.errors import ConflictError, InvalidRequestError, NotFoundError
 
 BusinessId = Annotated[
     str,

@@ -15,6 +15,7 @@ from pydantic import (
 
 from wechat_kf.api.field_names import rule_error
 from wechat_kf.api.validators import Instant, example
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.messages.attempt import ABANDONED
 from wechat_kf.domain.messages.conversations import Window
@@ -26,7 +27,6 @@ from wechat_kf.domain.messages.message import (
     Status,
     failure_document,
 )
-from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat.content import message_from
 from wechat_kf.wechat.errors import InvalidInputError
 

@@ -13,6 +13,12 @@ from wechat_kf.api.dependencies import needs
 from wechat_kf.api.message_models import MessageResponse, SendMessageRequest
 from wechat_kf.api.parameters import BusinessId, IdempotencyKey, MessageId
 from wechat_kf.api.responses import answer, describe_responses
+from wechat_kf.app_errors import (
+    ConflictError,
+    IdempotencyKeyReusedError,
+    InvalidRequestError,
+    NotFoundError,
+)
 from wechat_kf.domain.messages.acceptance import Acceptance, AcceptanceUncertainError
 from wechat_kf.domain.messages.conversations import Window
 from wechat_kf.domain.messages.message import OutboundMessage
@@ -21,12 +27,6 @@ from wechat_kf.domain.messages.windows import (
     ConversationFullError,
     NoConversationError,
     SendWindows,
-)
-from wechat_kf.errors import (
-    ConflictError,
-    IdempotencyKeyReusedError,
-    InvalidRequestError,
-    NotFoundError,
 )
 from wechat_kf.observability import logger
 

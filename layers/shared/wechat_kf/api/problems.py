@@ -10,14 +10,14 @@ from aws_lambda_powertools.event_handler import Response
 from wechat_kf.api.field_names import field_name
 from wechat_kf.api.json_bodies import write_json
 from wechat_kf.api.retry_hints import HINTS, retry_after_seconds
-from wechat_kf.domain.clock import now_ms
-from wechat_kf.errors import (
+from wechat_kf.app_errors import (
     AppError,
     InvalidRequestError,
     NotFoundError,
     UnavailableError,
     UnexpectedError,
 )
+from wechat_kf.domain.clock import now_ms
 from wechat_kf.wechat.errors import InvalidInputError, WeChatApiError, WeChatError
 
 PROBLEM_JSON = "application/problem+json"

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from wechat_kf.api.error_codes import wechat_statuses
 from wechat_kf.api.problems import PROBLEM_JSON
-from wechat_kf.errors import AppError
+from wechat_kf.app_errors import AppError
 
 ERROR_CODES = "x-error-codes"
 """Extension of a response: our own codes that come with this status."""

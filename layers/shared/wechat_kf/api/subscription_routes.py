@@ -28,6 +28,7 @@ from wechat_kf.api.subscription_models import (
     WebhookTarget,
 )
 from wechat_kf.api.validators import BUSINESS_ID
+from wechat_kf.app_errors import ConflictError, InvalidRequestError, NotFoundError
 from wechat_kf.domain.clock import HOUR
 from wechat_kf.domain.subscriptions.management import (
     MOST_PER_MERCHANT,
@@ -35,7 +36,6 @@ from wechat_kf.domain.subscriptions.management import (
     SubscriptionManager,
 )
 from wechat_kf.domain.subscriptions.subscription import AllowedTargets, Target
-from wechat_kf.errors import ConflictError, InvalidRequestError, NotFoundError
 
 BusinessId = Annotated[
     str,

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.clock import DAY, MINUTE, SECOND, Clock
 from wechat_kf.domain.remembered import Remembered
-from wechat_kf.errors import UnavailableError
 
 MEMORY_MS = MINUTE
 """How long a worker may trust its own copy (the official scheme's "about a minute")."""

@@ -14,7 +14,7 @@ from botocore.exceptions import (
 )
 
 from wechat_kf.adapters.aws.client_errors import as_unavailable, is_wrong_request
-from wechat_kf.errors import AppError, UnavailableError, UnexpectedError
+from wechat_kf.app_errors import AppError, UnavailableError, UnexpectedError
 
 
 def client_error(code: str, **answer: Any) -> ClientError:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from wechat_kf.adapters.aws.dynamo import cursor, cursor_parts
-from wechat_kf.errors import InvalidRequestError
+from wechat_kf.app_errors import InvalidRequestError
 
 
 def made_of(value: Any) -> str:

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from wechat_kf.adapters.aws.dynamo import Query, Table, transact
-from wechat_kf.errors import UnavailableError, UnexpectedError
+from wechat_kf.app_errors import UnavailableError, UnexpectedError
 
 
 class PagedClient:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from wechat_kf.adapters.webhooks.target_rules import TargetRules
+from wechat_kf.app_errors import InvalidRequestError
 from wechat_kf.domain.subscriptions.subscription import Target, TargetType
-from wechat_kf.errors import InvalidRequestError
 
 HOME = "https://sqs.cn-north-1.amazonaws.com.cn/123456789012"
 RULES = TargetRules(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from wechat_kf.adapters.wechat.daily_sync import PAUSES, SPARE_MS, sync_daily
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.merchants.reconciliation import SyncReport
-from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat import operations
 from wechat_kf.wechat.errors import TransportError, api_error
 

@@ -8,7 +8,8 @@ import pytest
 
 from tests.fakes import FakeClock, InMemoryMedia
 from wechat_kf.adapters.wechat.dead_media import LIFE_MS, DeadMediaSender
-from wechat_kf.domain.media import MediaLibrary, StoredMedia
+from wechat_kf.app_errors import UnavailableError
+from wechat_kf.domain.media_library import MediaLibrary, StoredMedia
 from wechat_kf.domain.messages.message import (
     Failure,
     NotSent,
@@ -17,7 +18,6 @@ from wechat_kf.domain.messages.message import (
     Sent,
     Unknown,
 )
-from wechat_kf.errors import UnavailableError
 
 REFUSED = NotSent(Failure("media_id_not_valid", "expired", 40007, "a-b-c"))
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from wechat_kf.adapters.wechat.directory import WeChatDirectory
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.merchants.merchant import (
     AccountNameTakenError,
     DirectoryEntry,
@@ -15,7 +16,6 @@ from wechat_kf.domain.merchants.merchant import (
     Registration,
     UnreadableEntryError,
 )
-from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat import operations
 from wechat_kf.wechat.errors import (
     MalformedReplyError,

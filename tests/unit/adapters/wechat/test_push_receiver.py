@@ -18,8 +18,8 @@ from wechat_kf.adapters.wechat.push_receiver import (
     PushReceiver,
     Received,
 )
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.events import Event
-from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat.push import PushMode, PushRefusedError, Refusal
 
 NOW = 1714112445

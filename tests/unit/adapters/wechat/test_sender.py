@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from wechat_kf.adapters.wechat.sender import WeChatSender
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.messages.message import (
     NotSent,
     OutboundMessage,
@@ -14,7 +15,6 @@ from wechat_kf.domain.messages.message import (
     Unknown,
     Wait,
 )
-from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat import operations
 from wechat_kf.wechat.codes import ERRCODES
 from wechat_kf.wechat.errors import (

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from wechat_kf.adapters.wechat.setup_check import check_setup, failure_facts
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.access_token import AccessToken
-from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat import operations
 from wechat_kf.wechat.diagnostics import CallbackCheck, DnsAnswer, PingAnswer
 from wechat_kf.wechat.errors import WeChatError, api_error

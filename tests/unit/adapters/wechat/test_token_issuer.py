@@ -10,10 +10,10 @@ import pytest
 from tests.fakes import FakeClock, InMemoryTokens
 from wechat_kf.adapters.wechat.sender import WeChatSender
 from wechat_kf.adapters.wechat.token_issuer import StableTokenIssuer
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.access_token import AccessToken, TokenKeeper, TokenProvider
 from wechat_kf.domain.clock import HOUR, MINUTE
 from wechat_kf.domain.messages.message import NotSent, OutboundMessage, Outcome, Sent
-from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat import operations
 from wechat_kf.wechat.client import WeChatClient
 from wechat_kf.wechat.encoding import encode_json

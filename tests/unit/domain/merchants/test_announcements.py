@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.fakes import InMemoryMerchants, RecordingEvents
+from wechat_kf.app_errors import ConflictError
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.merchants.announcements import AnnouncedMerchants, changed_event
 from wechat_kf.domain.merchants.merchant import ChangedMeanwhileError, Merchant, MerchantStatus
-from wechat_kf.errors import ConflictError
 
 SHOP = Merchant("42", "shop_0042", "苹果旗舰店", external_id="m-1", created_at=1, updated_at=5)
 

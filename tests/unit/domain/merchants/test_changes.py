@@ -8,6 +8,7 @@ import pytest
 
 from tests.fake_directory import FakeDirectory
 from tests.fakes import FakeClock, InMemoryMerchants
+from wechat_kf.app_errors import ConflictError, NotFoundError, UnavailableError
 from wechat_kf.domain.merchants.changes import MerchantAdmin, MerchantChange, MerchantQuery
 from wechat_kf.domain.merchants.merchant import (
     ChangedMeanwhileError,
@@ -15,7 +16,6 @@ from wechat_kf.domain.merchants.merchant import (
     MerchantStatus,
     MissingAtWeChatError,
 )
-from wechat_kf.errors import ConflictError, NotFoundError, UnavailableError
 
 
 class House:

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.fake_directory import FakeDirectory
 from tests.fakes import FakeClock, InMemoryMerchants
+from wechat_kf.app_errors import AppError
 from wechat_kf.domain.merchants.changes import MerchantAdmin, MerchantChange
 from wechat_kf.domain.merchants.merchant import (
     DirectoryEntry,
@@ -20,7 +21,6 @@ from wechat_kf.domain.merchants.merchant import (
 )
 from wechat_kf.domain.merchants.reconciliation import MerchantSync
 from wechat_kf.domain.merchants.registration import Registrar
-from wechat_kf.errors import AppError
 
 NAMES = st.sampled_from([f"shop_{number}" for number in range(4)])
 EXTERNAL_IDS = st.none() | st.sampled_from([f"m-{number}" for number in range(4)])

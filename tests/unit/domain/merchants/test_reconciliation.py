@@ -10,6 +10,7 @@ import pytest
 
 from tests.fake_directory import FakeDirectory
 from tests.fakes import FakeClock, InMemoryMerchants
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.merchants.merchant import DirectoryEntry, Merchant
 from wechat_kf.domain.merchants.reconciliation import (
     BUDGET_MS,
@@ -18,7 +19,6 @@ from wechat_kf.domain.merchants.reconciliation import (
     MerchantSync,
     SyncReport,
 )
-from wechat_kf.errors import UnavailableError
 
 
 def ignore(business_id: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.fake_directory import FakeDirectory
 from tests.fakes import FakeClock, InMemoryMerchants
+from wechat_kf.app_errors import ConflictError, UnavailableError
 from wechat_kf.domain.merchants.merchant import (
     AccountNameTakenError,
     DirectoryEntry,
@@ -17,7 +18,6 @@ from wechat_kf.domain.merchants.merchant import (
     Registration,
 )
 from wechat_kf.domain.merchants.registration import Registrar
-from wechat_kf.errors import ConflictError, UnavailableError
 
 SHOP = Registration("shop_0042", "苹果旗舰店", icon=b"image", external_id="m-1001")
 

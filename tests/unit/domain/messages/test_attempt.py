@@ -17,6 +17,14 @@ from tests.fakes import (
     ignore_report,
     make_message_id,
 )
+from wechat_kf.app_errors import (
+    AppError,
+    ConflictError,
+    IdempotencyKeyReusedError,
+    NotFoundError,
+    RetryLater,
+    UnavailableError,
+)
 from wechat_kf.domain.clock import MINUTE, SECOND
 from wechat_kf.domain.messages.acceptance import Acceptance, AcceptanceUncertainError
 from wechat_kf.domain.messages.attempt import CLAIM_MS, Attempt
@@ -37,14 +45,6 @@ from wechat_kf.domain.messages.windows import (
     MOST_UNSETTLED,
     ConversationFullError,
     NoConversationError,
-)
-from wechat_kf.errors import (
-    AppError,
-    ConflictError,
-    IdempotencyKeyReusedError,
-    NotFoundError,
-    RetryLater,
-    UnavailableError,
 )
 
 APP_ID = "wx0123456789abcdef"

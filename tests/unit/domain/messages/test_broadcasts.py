@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeClock, InMemoryBroadcasts, InMemoryMessages
+from wechat_kf.app_errors import IdempotencyKeyReusedError, InvalidRequestError, NotFoundError
 from wechat_kf.domain.messages.broadcasts import (
     Broadcast,
     BroadcastRequest,
@@ -14,7 +15,6 @@ from wechat_kf.domain.messages.broadcasts import (
 )
 from wechat_kf.domain.messages.message import Guarantee
 from wechat_kf.domain.paging import Page
-from wechat_kf.errors import IdempotencyKeyReusedError, InvalidRequestError, NotFoundError
 
 TEXT = {"type": "text", "text": "您的订单已发货。"}
 

@@ -16,6 +16,7 @@ from tests.fakes import (
     RecordingEvents,
     RecordingOutbound,
 )
+from wechat_kf.app_errors import RetryLater, UnavailableError
 from wechat_kf.domain.clock import MINUTE, SECOND
 from wechat_kf.domain.events import EventType
 from wechat_kf.domain.messages.broadcasts import Broadcast, recipient_message_id
@@ -25,7 +26,6 @@ from wechat_kf.domain.messages.message import (
     OutboundMessage,
     Status,
 )
-from wechat_kf.errors import RetryLater, UnavailableError
 
 TEXT = {"type": "text", "text": "您的订单已发货。"}
 

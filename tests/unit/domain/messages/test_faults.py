@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.fakes import FakeClock, InMemoryMessages
+from wechat_kf.app_errors import NotFoundError, RetryLater, UnavailableError
 from wechat_kf.domain.clock import MINUTE, SECOND
 from wechat_kf.domain.events import Event
 from wechat_kf.domain.messages.acceptance import Acceptance, AcceptanceUncertainError
@@ -31,7 +32,6 @@ from wechat_kf.domain.messages.message import (
     Wait,
 )
 from wechat_kf.domain.messages.sweeper import Sweeper
-from wechat_kf.errors import NotFoundError, RetryLater, UnavailableError
 
 T = TypeVar("T")
 APP_ID = "wx0123456789abcdef"

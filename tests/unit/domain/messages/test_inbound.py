@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.messages.inbound import Inbound
-from wechat_kf.errors import UnavailableError
 
 RECEIVED = Event("e1", EventType.MESSAGE_RECEIVED, "wx1", "42", "buyer", 1_000, {})
 ENTERED = replace(RECEIVED, id="e2", type=EventType.SESSION_ENTERED)

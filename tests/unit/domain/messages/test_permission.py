@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes import FakeClock, InMemoryMerchants
+from wechat_kf.app_errors import InvalidRequestError
 from wechat_kf.domain.clock import MINUTE
 from wechat_kf.domain.merchants.merchant import (
     Merchant,
@@ -13,7 +14,6 @@ from wechat_kf.domain.merchants.merchant import (
     UnknownMerchantError,
 )
 from wechat_kf.domain.messages.permission import SendingPermission
-from wechat_kf.errors import InvalidRequestError
 
 
 class CountingMerchants(InMemoryMerchants):

@@ -8,6 +8,7 @@ from unittest.mock import patch
 import pytest
 
 from tests.workplace import HOOK, KEY, Workplace
+from wechat_kf.app_errors import RetryLater, UnavailableError
 from wechat_kf.domain.clock import DAY, HOUR, MINUTE, SECOND
 from wechat_kf.domain.subscriptions.circuit import Circuit
 from wechat_kf.domain.subscriptions.delivery import Deferred, Refused
@@ -20,7 +21,6 @@ from wechat_kf.domain.subscriptions.drain import (
     BacklogTotals,
 )
 from wechat_kf.domain.subscriptions.subscription import SubscriptionStatus
-from wechat_kf.errors import RetryLater, UnavailableError
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tests.fakes import FakeClock, RecordingDeliveries
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.events import ANY_MERCHANT, Event, EventType
 from wechat_kf.domain.subscriptions.fanout import FanOut
 from wechat_kf.domain.subscriptions.subscription import (
@@ -15,7 +16,6 @@ from wechat_kf.domain.subscriptions.subscription import (
     Target,
     TargetType,
 )
-from wechat_kf.errors import UnavailableError
 
 WEBHOOK = Target(TargetType.WEBHOOK, "https://merchant.example/hook")
 RECEIVED = Event("e1", EventType.MESSAGE_RECEIVED, "wx1", "42", "buyer", 1_000, {})

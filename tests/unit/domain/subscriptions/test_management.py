@@ -15,6 +15,7 @@ from tests.fakes import (
     RecordingDeliveries,
 )
 from tests.subscriptions import create_manager
+from wechat_kf.app_errors import ConflictError, NotFoundError
 from wechat_kf.domain.clock import DAY
 from wechat_kf.domain.events import ANY_MERCHANT, MAIN_ACCOUNT, Event, EventType
 from wechat_kf.domain.subscriptions.circuit import Circuit
@@ -31,7 +32,6 @@ from wechat_kf.domain.subscriptions.subscription import (
     Target,
     TargetType,
 )
-from wechat_kf.errors import ConflictError, NotFoundError
 
 WEBHOOK = Target(TargetType.WEBHOOK, "https://shop.example.com/hook")
 BUS = Target(TargetType.EVENT_BUS, "our-bus")

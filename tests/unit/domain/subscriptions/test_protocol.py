@@ -24,6 +24,7 @@ from tests.fakes import (
     RecordingDeliveries,
     RecordingEvents,
 )
+from wechat_kf.app_errors import RetryLater
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.subscriptions.backlog import GRACE_MS, Parked
 from wechat_kf.domain.subscriptions.courier import Courier
@@ -38,7 +39,6 @@ from wechat_kf.domain.subscriptions.subscription import (
     TargetType,
 )
 from wechat_kf.domain.subscriptions.subscription_memory import SubscriptionMemory
-from wechat_kf.errors import RetryLater
 
 KEY = ("42", "sub_1")
 NOW = 1_000_000

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes import FakeClock, InMemorySubscriptions
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.clock import MINUTE, SECOND
 from wechat_kf.domain.subscriptions.circuit import Circuit
 from wechat_kf.domain.subscriptions.subscription import (
@@ -21,7 +22,6 @@ from wechat_kf.domain.subscriptions.subscription_memory import (
     CachedSubscriptions,
     SubscriptionMemory,
 )
-from wechat_kf.errors import UnavailableError
 
 ACTIVE = Subscription("42", "s1", Target(TargetType.WEBHOOK, "https://shop.test/hook"))
 

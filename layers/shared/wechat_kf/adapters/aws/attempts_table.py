@@ -8,11 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from wechat_kf.adapters.aws.dynamo import Attributes, Query, Table
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.clock import DAY, MINUTE, SECOND, Clock
 from wechat_kf.domain.remembered import Remembered
 from wechat_kf.domain.subscriptions.delivery import FailedAttempt
 from wechat_kf.domain.subscriptions.subscription import SubscriptionKey
-from wechat_kf.errors import UnavailableError
 from wechat_kf.observability import logger
 
 KEPT_MS = 3 * DAY

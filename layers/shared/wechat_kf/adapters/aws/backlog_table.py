@@ -32,6 +32,7 @@ from wechat_kf.adapters.aws.dynamo import (
     encode,
     transact,
 )
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.clock import SECOND
 from wechat_kf.domain.subscriptions.backlog import (
     DEAD_KEPT_MS,
@@ -42,7 +43,6 @@ from wechat_kf.domain.subscriptions.backlog import (
 )
 from wechat_kf.domain.subscriptions.delivery import RETENTION_MS, Delivery
 from wechat_kf.domain.subscriptions.subscription import SubscriptionKey
-from wechat_kf.errors import UnavailableError
 
 COUNTS: Final = 8
 _COUNTS: Final = tuple(f"count#{number}" for number in range(COUNTS))

@@ -6,7 +6,7 @@ from types import TracebackType
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from wechat_kf.errors import UnavailableError, UnexpectedError
+from wechat_kf.app_errors import UnavailableError, UnexpectedError
 
 _WRONG_REQUESTS = frozenset(
     {

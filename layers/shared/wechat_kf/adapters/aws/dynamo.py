@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from wechat_kf.adapters.aws.client_errors import as_unavailable, is_wrong_request
-from wechat_kf.errors import InvalidRequestError, UnavailableError
+from wechat_kf.app_errors import InvalidRequestError, UnavailableError
 
 _LONGEST_KEY = 256  # characters: of 4 bytes at most, so below DynamoDB's 1 024 bytes
 _LATEST_MS = 10**14

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from wechat_kf.adapters.aws.client_errors import as_unavailable
-from wechat_kf.errors import UnavailableError
+from wechat_kf.app_errors import UnavailableError
 
 _SAFE_ID = re.compile(r"[!-~]{1,128}")
 """What SQS takes as a group or deduplication id: printable ASCII without blanks."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from wechat_kf.adapters.aws.dynamo import ConditionFailedError, Table
-from wechat_kf.domain.media import StoredMedia
+from wechat_kf.domain.media_library import StoredMedia
 
 _FORGOTTEN: Final = "forgotten#"
 """Before a media id; a content's digest is hexadecimal."""

@@ -21,9 +21,9 @@ from wechat_kf.adapters.aws.dynamo import (
     cursor_parts,
     transact,
 )
+from wechat_kf.app_errors import ConflictError
 from wechat_kf.domain.merchants.merchant import ChangedMeanwhileError, Merchant, MerchantStatus
 from wechat_kf.domain.paging import Page
-from wechat_kf.errors import ConflictError
 
 MERCHANT: Final = "merchant"
 ACCOUNT_NAME: Final = "account_name"

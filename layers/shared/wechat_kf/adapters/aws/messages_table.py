@@ -34,6 +34,7 @@ from wechat_kf.adapters.aws.dynamo import (
     invalid_cursor,
 )
 from wechat_kf.adapters.aws.json_text import from_text, to_text
+from wechat_kf.app_errors import ConflictError
 from wechat_kf.domain.clock import DAY, MINUTE, Clock
 from wechat_kf.domain.events import Event, conversation_key
 from wechat_kf.domain.messages.message import Failure, Guarantee, OutboundMessage, Status
@@ -46,7 +47,6 @@ from wechat_kf.domain.messages.message_ids import (
 from wechat_kf.domain.messages.ports import Claim, Claimed, KeyBinding
 from wechat_kf.domain.messages.transcript import Direction, TranscriptEntry
 from wechat_kf.domain.paging import Page
-from wechat_kf.errors import ConflictError
 
 RECORD_DAYS = 7
 """How long a sent message's state is kept when no message texts are (retention 0)."""

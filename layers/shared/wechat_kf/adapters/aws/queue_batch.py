@@ -15,8 +15,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from wechat_kf.app_errors import RetryLater
 from wechat_kf.domain.clock import now_ms
-from wechat_kf.errors import RetryLater
 from wechat_kf.observability import count, logger, measure
 
 BACKOFF_SECONDS = (5, 15, 30, 60, 120)

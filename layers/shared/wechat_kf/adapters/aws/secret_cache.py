@@ -7,8 +7,8 @@ import logging
 from typing import Any
 
 from wechat_kf.adapters.aws.client_errors import as_unavailable
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.clock import Clock
-from wechat_kf.errors import UnavailableError
 
 REFRESH_PAUSE_MS = 5_000
 """Neither a failing Secrets Manager nor a flood of forged pushes causes calls more often than this.

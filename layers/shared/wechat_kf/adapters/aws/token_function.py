@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from wechat_kf.adapters.aws.client_errors import as_unavailable
-from wechat_kf.errors import UnavailableError
+from wechat_kf.app_errors import UnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient

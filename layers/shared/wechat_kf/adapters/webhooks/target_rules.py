@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 
 from wechat_kf.adapters.webhooks.webhook_url import parse_webhook_url
+from wechat_kf.app_errors import InvalidRequestError
 from wechat_kf.domain.events import ANY_MERCHANT
 from wechat_kf.domain.subscriptions.subscription import Target, TargetType
-from wechat_kf.errors import InvalidRequestError
 
 _BUSINESS_ID = "{business_id}"
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}([.]fifo)?")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from wechat_kf.domain.clock import SECOND
-from wechat_kf.domain.media import StoredMedia
+from wechat_kf.domain.media_library import StoredMedia
 from wechat_kf.wechat import operations
 from wechat_kf.wechat.client import TypingCommand, TypingResult, WeChatClient
 from wechat_kf.wechat.diagnostics import Quota

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from wechat_kf.app_errors import AppError
 from wechat_kf.domain.clock import SECOND
 from wechat_kf.domain.merchants.reconciliation import SyncReport
-from wechat_kf.errors import AppError
 from wechat_kf.observability import logger
 from wechat_kf.wechat.errors import WeChatError
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.clock import DAY, Clock
-from wechat_kf.domain.media import MediaCache
+from wechat_kf.domain.media_library import MediaCache
 from wechat_kf.domain.messages.message import NotSent, OutboundMessage, Outcome
 from wechat_kf.domain.messages.ports import MessageSender
-from wechat_kf.errors import UnavailableError
 from wechat_kf.observability import logger
 
 LIFE_MS = 3 * DAY

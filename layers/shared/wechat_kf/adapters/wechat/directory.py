@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from wechat_kf.app_errors import AppError
 from wechat_kf.domain.merchants.merchant import (
     AccountNameTakenError,
     DirectoryEntry,
@@ -12,7 +13,6 @@ from wechat_kf.domain.merchants.merchant import (
     Registration,
     UnreadableEntryError,
 )
-from wechat_kf.errors import AppError
 from wechat_kf.wechat import errors as wechat_errors
 from wechat_kf.wechat.client import WeChatClient
 from wechat_kf.wechat.submerchants import SubMerchant

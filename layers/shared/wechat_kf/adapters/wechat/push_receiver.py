@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from wechat_kf.adapters.wechat.push_events import to_event
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.clock import SECOND, Clock, now_ms
 from wechat_kf.domain.events import MAIN_ACCOUNT, Event, EventQueue
-from wechat_kf.errors import UnavailableError
 from wechat_kf.observability import logger
 from wechat_kf.wechat.push import (
     EVENT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.messages.message import (
     Failure,
     NotSent,
@@ -11,7 +12,6 @@ from wechat_kf.domain.messages.message import (
     Unknown,
     Wait,
 )
-from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat.client import WeChatClient
 from wechat_kf.wechat.content import message_from
 from wechat_kf.wechat.errors import (

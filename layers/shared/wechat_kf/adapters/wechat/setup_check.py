@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from wechat_kf.adapters.wechat.token_issuer import SingleToken
+from wechat_kf.app_errors import AppError
 from wechat_kf.domain.access_token import TokenIssuer
-from wechat_kf.errors import AppError
 from wechat_kf.wechat.diagnostics import CallbackCheck
 from wechat_kf.wechat.errors import WeChatError
 from wechat_kf.wechat.tokens import TokenSource

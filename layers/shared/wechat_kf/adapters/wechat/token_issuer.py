@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.access_token import AccessToken
 from wechat_kf.domain.clock import SECOND, Clock
-from wechat_kf.errors import UnavailableError
 from wechat_kf.wechat.client import WeChatClient
 from wechat_kf.wechat.errors import Retry, TokenRefusedError, WeChatApiError
 from wechat_kf.wechat.tokens import stable_token

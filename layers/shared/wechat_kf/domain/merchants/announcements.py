@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.events import Event, EventQueue, EventType
 from wechat_kf.domain.merchants.merchant import Merchant, MerchantStore, merchant_document
 from wechat_kf.domain.paging import Page
-from wechat_kf.errors import UnavailableError
 
 
 def changed_event(merchant: Merchant, app_id: str) -> Event:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from wechat_kf.app_errors import ConflictError, NotFoundError, UnavailableError
 from wechat_kf.domain.clock import Clock
 from wechat_kf.domain.merchants.merchant import (
     ChangedMeanwhileError,
@@ -17,7 +18,6 @@ from wechat_kf.domain.merchants.merchant import (
     resolve_icon,
 )
 from wechat_kf.domain.paging import Page
-from wechat_kf.errors import ConflictError, NotFoundError, UnavailableError
 
 TRIES = 4
 

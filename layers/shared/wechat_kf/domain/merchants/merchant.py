@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
+from wechat_kf.app_errors import AppError, ConflictError, NotFoundError
 from wechat_kf.domain.clock import rfc3339
 from wechat_kf.domain.paging import Page
-from wechat_kf.errors import AppError, ConflictError, NotFoundError
 
 Icon = bytes | str
 """The image itself, or the media id of an image uploaded to WeChat in the last 3 days."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Protocol, TypeVar
 
+from wechat_kf.app_errors import ConflictError
 from wechat_kf.domain.clock import SECOND, Clock
 from wechat_kf.domain.merchants.merchant import (
     ChangedMeanwhileError,
@@ -18,7 +19,6 @@ from wechat_kf.domain.merchants.merchant import (
     SubMerchantDirectory,
     UnreadableEntryError,
 )
-from wechat_kf.errors import ConflictError
 
 T = TypeVar("T")
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from wechat_kf.app_errors import ConflictError, UnavailableError
 from wechat_kf.domain.clock import Clock
 from wechat_kf.domain.merchants.merchant import (
     AccountNameTakenError,
@@ -22,7 +23,6 @@ from wechat_kf.domain.merchants.merchant import (
     SubMerchantDirectory,
     resolve_icon,
 )
-from wechat_kf.errors import ConflictError, UnavailableError
 
 TRIES = 3
 PAUSE_SECONDS = 0.3

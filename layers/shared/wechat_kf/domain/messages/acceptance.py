@@ -9,6 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from wechat_kf.app_errors import (
+    AppError,
+    ConflictError,
+    IdempotencyKeyReusedError,
+    NotFoundError,
+    UnavailableError,
+)
 from wechat_kf.domain.clock import MINUTE, Clock
 from wechat_kf.domain.messages.message import (
     OutboundMessage,
@@ -20,13 +27,6 @@ from wechat_kf.domain.messages.message import (
 from wechat_kf.domain.messages.message_ids import message_key
 from wechat_kf.domain.messages.ports import KeyBinding, OutboundQueue, OutboundStore
 from wechat_kf.domain.messages.windows import MOST_UNSETTLED, ConversationFullError
-from wechat_kf.errors import (
-    AppError,
-    ConflictError,
-    IdempotencyKeyReusedError,
-    NotFoundError,
-    UnavailableError,
-)
 
 
 class AcceptanceUncertainError(UnavailableError):

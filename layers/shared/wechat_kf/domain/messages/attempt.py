@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
+from wechat_kf.app_errors import AppError, ConflictError, RetryLater
 from wechat_kf.domain.clock import SECOND, Clock
 from wechat_kf.domain.events import MAIN_ACCOUNT, EventQueue
 from wechat_kf.domain.messages.message import (
@@ -25,7 +26,6 @@ from wechat_kf.domain.messages.message import (
 from wechat_kf.domain.messages.message_ids import log_id, message_key
 from wechat_kf.domain.messages.ports import Claim, Claimed, MessageSender, OutboundStore
 from wechat_kf.domain.messages.windows import MOST_UNSETTLED
-from wechat_kf.errors import AppError, ConflictError, RetryLater
 
 ABANDONED = Unknown(
     Failure(code="attempt_abandoned", detail="the attempt's outcome was never recorded")

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wechat_kf.app_errors import IdempotencyKeyReusedError, InvalidRequestError, NotFoundError
 from wechat_kf.domain.clock import Clock
 from wechat_kf.domain.messages.message import Guarantee, OutboundMessage, request_id
 from wechat_kf.domain.messages.message_ids import new_message_id
 from wechat_kf.domain.messages.ports import BroadcastStore, OutboundStore
 from wechat_kf.domain.paging import Page
-from wechat_kf.errors import IdempotencyKeyReusedError, InvalidRequestError, NotFoundError
 
 MAX_RECIPIENTS = 1_000
 PENDING = "pending"

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
+from wechat_kf.app_errors import RetryLater
 from wechat_kf.domain.clock import SECOND, Clock
 from wechat_kf.domain.events import Event
 from wechat_kf.domain.messages.broadcasts import Broadcast, recipient_message_id
@@ -21,7 +22,6 @@ from wechat_kf.domain.messages.message import (
 )
 from wechat_kf.domain.messages.ports import BulkQueue, KnownBuyers, OutboundStore
 from wechat_kf.domain.messages.windows import NoConversationError
-from wechat_kf.errors import RetryLater
 
 NO_CONVERSATION = Failure(NoConversationError.code, NoConversationError().detail)
 

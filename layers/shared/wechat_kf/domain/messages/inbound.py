@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.events import Event, EventQueue, EventType
 from wechat_kf.domain.messages.ports import ConversationStore
-from wechat_kf.errors import UnavailableError
 
 
 class Transcript(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from wechat_kf.app_errors import InvalidRequestError
 from wechat_kf.domain.clock import MINUTE, Clock
 from wechat_kf.domain.events import MAIN_ACCOUNT
 from wechat_kf.domain.merchants.merchant import (
@@ -14,7 +15,6 @@ from wechat_kf.domain.merchants.merchant import (
     UnknownMerchantError,
 )
 from wechat_kf.domain.remembered import Remembered
-from wechat_kf.errors import InvalidRequestError
 
 MAY_NOT_SEND = (UnknownMerchantError, MerchantInactiveError)
 """What `SendingPermission.check_merchant` raises."""

@@ -6,13 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from wechat_kf.app_errors import IdempotencyKeyReusedError
 from wechat_kf.domain.clock import DAY, Clock
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.merchants.merchant import MerchantReader, MerchantStatus
 from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.conversations import ENTRY_LIFE_MS, MESSAGE_LIFE_MS
 from wechat_kf.domain.messages.message import OutboundMessage
-from wechat_kf.errors import IdempotencyKeyReusedError
 
 WELCOME_LIFE_MS = ENTRY_LIFE_MS
 """WeChat allows a reply for this long after a buyer enters; a later greeting would only confuse."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wechat_kf.app_errors import AppError
 from wechat_kf.domain.clock import Clock
 from wechat_kf.domain.messages.conversations import Conversation, Window, window
 from wechat_kf.domain.messages.ports import ConversationStore, OutboundStore
-from wechat_kf.errors import AppError
 
 MOST_UNSETTLED = 20
 """WeChat takes 5 messages in 48 hours: more than this waiting is a loop or a flood, and one long

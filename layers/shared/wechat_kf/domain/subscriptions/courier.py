@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from wechat_kf.app_errors import RetryLater, UnavailableError
 from wechat_kf.domain.clock import MINUTE, Clock, rfc3339
 from wechat_kf.domain.events import ANY_MERCHANT, MAIN_ACCOUNT, Event, EventQueue, EventType
 from wechat_kf.domain.subscriptions.circuit import PROBE_MS, Circuit
@@ -28,7 +29,6 @@ from wechat_kf.domain.subscriptions.subscription import (
     TargetType,
 )
 from wechat_kf.domain.subscriptions.subscription_memory import SubscriptionMemory
-from wechat_kf.errors import RetryLater, UnavailableError
 
 SLOW_MS = 1_500
 """A delivery that takes so long is slow, also when it succeeds."""

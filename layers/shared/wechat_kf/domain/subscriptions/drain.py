@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from wechat_kf.app_errors import RetryLater
 from wechat_kf.domain.clock import HOUR, MINUTE, SECOND, Clock
 from wechat_kf.domain.subscriptions.backlog import BacklogStore, DrainQueue, Parked, Place
 from wechat_kf.domain.subscriptions.courier import Courier, PostponedError
@@ -16,7 +17,6 @@ from wechat_kf.domain.subscriptions.subscription import (
     SubscriptionLister,
 )
 from wechat_kf.domain.subscriptions.subscription_memory import SubscriptionMemory
-from wechat_kf.errors import RetryLater
 
 CYCLE_MS = 5 * SECOND
 """While there are lanes to drain, they are woken so often."""

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from wechat_kf.app_errors import ConflictError, NotFoundError
 from wechat_kf.domain.clock import DAY, Clock
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.subscriptions.backlog import BacklogSize, BacklogStore, DrainQueue
@@ -25,7 +26,6 @@ from wechat_kf.domain.subscriptions.subscription import (
     Target,
     TargetType,
 )
-from wechat_kf.errors import ConflictError, NotFoundError
 
 MOST_PER_MERCHANT = 20
 MOST_ATTEMPTS_SHOWN = 50

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from wechat_kf.app_errors import UnavailableError
 from wechat_kf.domain.clock import MINUTE, SECOND, Clock
 from wechat_kf.domain.remembered import Remembered
 from wechat_kf.domain.subscriptions.circuit import Circuit
@@ -15,7 +16,6 @@ from wechat_kf.domain.subscriptions.subscription import (
     SubscriptionLister,
     SubscriptionStore,
 )
-from wechat_kf.errors import UnavailableError
 
 
 class SubscriptionMemory:

@@ -7,7 +7,7 @@ import pytest
 from tests.fakes import FakeClock, InMemoryMedia
 from tests.messages_app import FakeAccount
 from wechat_kf.domain.clock import DAY, HOUR
-from wechat_kf.domain.media import MediaLibrary
+from wechat_kf.domain.media_library import MediaLibrary
 
 
 def library_of(clock: FakeClock) -> MediaLibrary:
