@@ -6,6 +6,14 @@ from typing import Any
 import pytest
 
 from tests.template.conftest import Template
+from wechat_kf_cli.stack.state import ROOT
+
+PAGES = [
+    ROOT / "docs" / language / f"{name}.md"
+    for language in (".", "zh-CN")
+    for name in ("deploy", "first-deployment", "limits")
+]
+"""They say how many workers stand behind the queues."""
 
 
 def as_list(value: Any) -> list[Any]:
@@ -25,12 +33,23 @@ def test_event_sources_are_bounded(template: Template) -> None:
 
 def test_together_they_leave_room_for_pushes(template: Template) -> None:
     """An account has 1 000 by default."""
-    bounds = [
-        source["ScalingConfig"]["MaximumConcurrency"] for _, _, source in template.consumers()
-    ]
+    bounds = [source["ScalingConfig"]["MaximumConcurrency"] for *_, source in template.consumers()]
     parameters = template.document["Parameters"]
     total = sum(b if isinstance(b, int) else parameters[b["Ref"]]["Default"] for b in bounds)
     assert total <= 200
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert re.search(rf"\b{total}\b", text), page
+
+
+@pytest.mark.parametrize("language", [".", "zh-CN"])
+def test_the_page_names_what_bounds_them(template: Template, language: str) -> None:
+    text = (ROOT / "docs" / language / "deploy.md").read_text(encoding="utf-8")
+    for name, parameter in template.document["Parameters"].items():
+        if name.endswith("Concurrency") and name != "PushReservedConcurrency":
+            shown = re.search(rf"`{name}`\s*[(（](\d+)", text)
+            assert shown is not None, name
+            assert int(shown[1]) == parameter["Default"], name
 
 
 def test_the_only_queue_others_may_write_to_is_the_broadcasts_one_and_only_from_our_rule(
