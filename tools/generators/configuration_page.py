@@ -1,10 +1,8 @@
 """docs/configuration.md and its Chinese twin, generated from the template.
 
-python -m generators.configuration_page            write them
-python -m generators.configuration_page --check    exit 1 if one is stale
+python -m generators.configuration_page
 """
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from generators.generated_files import write
 from generators.template_file import read_template
 from wechat_kf_cli.stack.state import ROOT
 
@@ -165,14 +164,10 @@ def _allowed(parameter: Mapping[str, Any], words: Words) -> str:
     return words.list_
 
 
-def main(arguments: list[str]) -> int:
-    pages = {PAGE_FILE: page(), CHINESE_PAGE_FILE: chinese_page()}
-    if "--check" in arguments:
-        return int(any(path.read_text("utf-8") != text for path, text in pages.items()))
-    for path, text in pages.items():
-        path.write_text(text, encoding="utf-8")
-    return 0
+def files() -> dict[Path, str]:
+    """Generate the files: path → content."""
+    return {PAGE_FILE: page(), CHINESE_PAGE_FILE: chinese_page()}
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    write(files())

@@ -1,12 +1,11 @@
 """Generate a JSON Schema per event type, and the AsyncAPI document that names them all.
 
-python -m generators.event_schemas [--check]
+python -m generators.event_schemas
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import yaml
 
 from generators.event_models import MODELS
+from generators.generated_files import write
 from wechat_kf.domain.events import EventType
 from wechat_kf_cli.stack.state import ROOT
 
@@ -124,19 +124,5 @@ def files() -> dict[Path, str]:
     return made | {ASYNCAPI_FILE: f"# Generated from the code: make docs\n{document}"}
 
 
-def main(arguments: list[str]) -> int:
-    outdated = {
-        path: content
-        for path, content in files().items()
-        if not path.exists() or path.read_text(encoding="utf-8") != content
-    }
-    for path, content in outdated.items():
-        if arguments != ["--check"]:
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(content, encoding="utf-8")
-        print(f"{'stale' if arguments else 'written'}: {path.relative_to(ROOT)}")
-    return int(bool(outdated and arguments))
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    write(files())

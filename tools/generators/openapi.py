@@ -1,7 +1,6 @@
 """The OpenAPI document of the whole HTTP API, generated from the routes of all functions.
 
-    python -m generators.openapi            writes openapi.yaml, errors.md, the route table
-    python -m generators.openapi --check    exits 1 when one of them is stale
+    python -m generators.openapi    writes openapi.yaml, errors.md, the route table
 
 Only what the routes say about themselves is read; nothing they need is provided.
 """
@@ -27,6 +26,7 @@ from wechat_kf_cli.stack.state import ROOT
 sys.path.append(str(ROOT / "layers" / "shared"))
 
 from generators.errors_page import ERRORS, chinese_page_of, operations, page_of
+from generators.generated_files import write
 from wechat_kf.api.error_codes import CodeEntry, own_codes, wechat_codes
 from wechat_kf.api.problems import ON_ANY_ROUTE, PROBLEM_JSON
 from wechat_kf.api.responses import ERROR_CODES, Problem, codes_in_words
@@ -298,27 +298,5 @@ def files() -> dict[Path, str]:
     }
 
 
-def stale() -> list[Path]:
-    """Return the generated files that differ from what the code says."""
-    return [
-        path
-        for path, content in files().items()
-        if not path.exists() or path.read_text(encoding="utf-8") != content
-    ]
-
-
-def main(arguments: list[str]) -> int:
-    if arguments == ["--check"]:
-        outdated = stale()
-        for path in outdated:
-            print(f"stale: {path.relative_to(ROOT)}: make docs")
-        return 1 if outdated else 0
-    for path, content in files().items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
-        print(f"written: {path.relative_to(ROOT)}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    write(files())

@@ -43,10 +43,6 @@ def routes_of_template() -> set[str]:
     }
 
 
-def test_no_generated_file_is_stale() -> None:
-    assert openapi.stale() == [], "run `make docs`"
-
-
 def test_the_document_and_the_template_have_the_same_routes() -> None:
     assert set(OPERATIONS) == routes_of_template()
 

@@ -11,7 +11,6 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
-from generators import event_schemas
 from generators.event_schemas import ASYNCAPI_FILE, SCHEMAS
 from tests.pushes import MESSAGES, Console
 from tests.unit.docs.test_events_page import EVENTS
@@ -44,9 +43,7 @@ def made_events() -> Iterator[Event]:
             yield make_sample_event(event_type, subscription, "wx1", 1_795_712_430_874)
 
 
-def test_they_are_what_the_code_says() -> None:
-    for path, content in event_schemas.files().items():
-        assert path.read_text(encoding="utf-8") == content, f"stale: {path.name}: make docs"
+def test_there_is_one_for_each_type() -> None:
     assert {path.stem for path in SCHEMAS.glob("*.json")} == set(EventType)
 
 
