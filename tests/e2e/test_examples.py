@@ -22,6 +22,7 @@ import requests
 from standardwebhooks import Webhook
 
 from tests.e2e.conftest import TEST_DIRECTORY
+from tests.programs import needs
 from wechat_kf_cli.stack.clients import ApiClient, SimulatorClient, aws_client, wait_until
 from wechat_kf_cli.stack.state import ROOT, StackInfo
 from wechat_kf_local.emulator import find_free_port
@@ -95,7 +96,7 @@ def command_of(example: str, port: int, java_classes: Path) -> tuple[list[str], 
 NODE = pytest.mark.skipif(
     not (EXAMPLES / "node_modules").exists(), reason="npm install in examples first"
 )
-JAVA = pytest.mark.skipif(shutil.which("javac") is None, reason="javac is not installed")
+JAVA = needs("javac")
 
 
 @pytest.mark.parametrize(

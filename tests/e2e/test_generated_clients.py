@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import shutil
-import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Generator, Iterator
@@ -19,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.programs import needs, output
 from wechat_kf_cli.stack.clients import ApiClient
 from wechat_kf_cli.stack.state import ROOT, StackInfo
 from wechat_kf_local.walk import ICON
@@ -50,10 +49,6 @@ pytestmark = pytest.mark.usefixtures("patient_wechat")
 @pytest.fixture
 def external_id() -> str:
     return uuid.uuid4().hex
-
-
-def needs(program: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
 
 
 class Signing(httpx.Auth):
@@ -96,24 +91,6 @@ def signed_url(api: ApiClient) -> Iterator[str]:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-
-
-def output(*command: str | Path, folder: Path, **environment: str) -> str:
-    """Run a program; return what it prints.
-
-    Raises:
-        AssertionError: it failed.
-    """
-    done = subprocess.run(
-        command,
-        check=False,
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def openapi_generator(language: str, folder: Path, *options: str) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.programs import needs, output
 from wechat_kf_cli.stack.state import ROOT
 from wechat_kf_local.emulator import find_free_port
 
@@ -68,10 +69,6 @@ FORGED: dict[str, Callable[[], Case]] = {
 CASES = {**GENUINE, **FORGED}
 
 
-def needs(program: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
-
-
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("name", FILES)
 def test_the_page_shows_the_file(page: str, name: str) -> None:
@@ -94,12 +91,6 @@ def check(answers: str) -> None:
     assert dict(zip(CASES, answers.split(), strict=True)) == {
         name: str(name in GENUINE).lower() for name in CASES
     }
-
-
-def output(*command: str | Path, folder: Path) -> str:
-    done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @needs("javac")
