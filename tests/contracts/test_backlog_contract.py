@@ -17,7 +17,6 @@ from wechat_kf.adapters.aws.subscriptions_table import SubscriptionsTable
 from wechat_kf.domain.clock import DAY, HOUR, MINUTE
 from wechat_kf.domain.events import Event, EventType
 from wechat_kf.domain.subscriptions.backlog import BacklogSize, BacklogStore, Parked
-from wechat_kf.domain.subscriptions.circuit import Circuit
 from wechat_kf.domain.subscriptions.delivery import (
     RETENTION_MS,
     AttemptLog,
@@ -192,15 +191,6 @@ def test_the_heads_of_all_lanes_are_listed_in_pages(backlog: BacklogStore) -> No
         page, after = backlog.heads(KEY, after, 2)
         found += page
     assert found == list(whole)
-
-
-def test_a_head_is_due_by_its_attempts_and_at_once_after_a_recovery() -> None:
-    fresh = parked(1).place
-    assert fresh.due_at(Circuit()) == 0
-    tried = parked(1, tried_since=NOW, tried_at=NOW + 60_000).place
-    assert tried.due_at(Circuit()) == NOW + 120_000
-    assert tried.due_at(Circuit(recovered_at=NOW + 60_000)) == 0
-    assert tried.due_at(Circuit(recovered_at=NOW + 40_000)) == NOW + 80_000
 
 
 def test_what_has_waited_for_a_day_is_listed_oldest_first(backlog: BacklogStore) -> None:
