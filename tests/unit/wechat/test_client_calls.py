@@ -194,6 +194,12 @@ def test_list_page(wechat: LoopbackWeChat, client: WeChatClient) -> None:
     assert wechat.last.json == {"offset": 10, "count": 2}
 
 
+def test_the_first_page_is_listed_in_full(wechat: LoopbackWeChat, client: WeChatClient) -> None:
+    client.list_page()
+
+    assert wechat.last.json == {"offset": 0, "count": 200}
+
+
 @pytest.mark.parametrize(("offset", "count"), [(-1, 1), (0, 0), (0, 201)])
 def test_list_page_checks_its_bounds(
     wechat: LoopbackWeChat, client: WeChatClient, offset: int, count: int

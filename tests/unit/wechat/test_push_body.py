@@ -1,6 +1,7 @@
 """Bodies that attack the parser are refused, quickly; what is harmless is read like elsewhere."""
 
 import contextlib
+import json
 import time
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -106,6 +107,11 @@ def test_attacks_are_refused_at_once_and_fetch_nothing(name: str) -> None:
 )
 def test_what_is_odd_but_harmless_is_read(body: str, fields: dict[str, str]) -> None:
     assert parse_body(body.encode()) == (BodyFormat.XML, fields)
+
+
+def test_half_an_emoji_is_replaced_in_names_and_lists_too() -> None:
+    body = json.dumps({"a": [{"b\ud83d": ["好\ud83d"]}]}).encode()
+    assert parse_body(body) == (BodyFormat.JSON, {"a": [{"b\ufffd": ["好\ufffd"]}]})
 
 
 def test_attributes_by_the_ten_thousand_are_ignored_quickly() -> None:
