@@ -223,9 +223,12 @@ def test_connections_that_were_idle_for_long_are_not_reused(
 ) -> None:
     transport.send(SEND_CALL)
 
-    idle_clock.now += IDLE_SECONDS + 1
+    idle_clock.now += IDLE_SECONDS
     transport.send(SEND_CALL)
+    assert wechat.connections == 1
 
+    idle_clock.now += IDLE_SECONDS + 0.001
+    transport.send(SEND_CALL)
     assert wechat.connections == 2
 
 

@@ -191,6 +191,7 @@ def test_a_lane_without_time_goes_on_at_once(work: Workplace) -> None:
     with pytest.raises(RetryLater) as later:
         work.drain.drain_lane(KEY, lane, lambda: next(left))
     assert (later.value.delay_ms, work.calls) == (0, ["e0"])
+    assert work.backlog.size(KEY).waiting == 2
 
 
 def test_a_pause_stops_a_lane(work: Workplace) -> None:

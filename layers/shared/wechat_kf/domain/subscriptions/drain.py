@@ -132,7 +132,6 @@ class Drain:
         if ready:
             lanes = [head.lane for head in ready[:LANES_AT_ONCE]]
             self.drains.wake_lanes(key, lanes, str(now))
-            self._go_on(CYCLE_MS, until)
         self._go_on(max(min(due.values()) - now, CYCLE_MS), until)
 
     def _list_heads(self, key: SubscriptionKey, most: int) -> Sequence[Place]:
