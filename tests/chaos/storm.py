@@ -378,10 +378,9 @@ class Storm:
     def _audiences(
         self, pushes: dict[str, Pushed], receipts: Sequence[Receipt]
     ) -> Iterator[Audience]:
-        """All may miss what still waits for them, if the queue holds a message for each of those.
+        """All may miss what still waits for them: in their backlog, or with a message in the queue.
 
-        `gone` may also miss what the honest one got after the farewell, and what is kept for it: if
-        there is a dead letter, or an event in its backlog or in the queue, for each of those.
+        `gone` may also miss what the honest one got after the farewell, and what is a dead letter.
         """
         owed = {name: self._owed(name, pushes) for name in CHARACTERS}
         first: dict[tuple[str, str], float] = {}
@@ -396,20 +395,24 @@ class Storm:
         excused = {"gone": {one for one in of_gone if first.get(("honest", one), 0) > farewell}}
         dead_letters = self._depth("DeliveriesDeadLetterQueueUrl") - self._dead_letters_before
         waiting = self._depth("DeliveriesQueueUrl") - self._depth_before
-        kept = dead_letters + waiting + self._backlog_of("gone")
+        of_its_own = self._backlog_of("gone")
+        kept = dead_letters + waiting + of_its_own["waiting"] + of_its_own["dead"]
         if kept >= len(of_gone - excused["gone"]):
             excused["gone"] |= of_gone
-        if waiting >= sum(map(len, missing.values())):
+        queued = sum(
+            max(0, len(ids) - self._backlog_of(name)["waiting"]) for name, ids in missing.items()
+        )
+        if waiting >= queued:
             excused |= {name: set(ids) for name, ids in missing.items()}
         for name, owner in self._owners.items():
             business_id = None if owner == EVERYONE else owner
             yield Audience(name, business_id, frozenset(excused.get(name, ())))
 
-    def _backlog_of(self, name: str) -> int:
-        """How many events wait for a subscription outside the queue, or are dead there."""
+    def _backlog_of(self, name: str) -> dict[str, int]:
+        """How many events are `waiting` for a subscription outside the queue, or `dead` there."""
         path = f"/merchants/{self._owners[name]}/subscriptions/{self._subscriptions[name]}"
         health = self._api.get(path).json()["health"]
-        return int(health["waiting"]) + int(health["dead"])
+        return {fate: int(health[fate]) for fate in ("waiting", "dead")}
 
     def _owed(self, name: str, pushes: dict[str, Pushed]) -> frozenset[str]:
         owner = self._owners[name]
