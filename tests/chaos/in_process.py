@@ -120,6 +120,7 @@ class Platform:
             return
         self.accepted[message.message_id] = question
         waiting.popleft()
+        self._timeline.clock.advance(1)  # whoever waits for an answer posts the next one later
         if waiting:
             self._timeline.after(100, lambda: self._post(conversation))
 

@@ -447,6 +447,14 @@ def test_a_broadcast_holds_up_no_answer(desk: Desk) -> None:
     assert desk.wechat.calls == [answer.message_id]
 
 
+def test_within_a_millisecond_the_queue_keeps_the_order(desk: Desk) -> None:
+    """The ids of such messages are in no order: whichever comes first from the queue is sent."""
+    one, other = sorted((desk.accept(), desk.accept()), key=lambda message: message.message_id)
+    assert one.accepted_at == other.accepted_at
+    assert desk.attempt(other) is None
+    assert desk.wechat.calls == [other.message_id]
+
+
 def test_other_conversations_hold_up_nobody(desk: Desk) -> None:
     desk.accept(openid="somebody")
     desk.accept(business_id="43")

@@ -23,7 +23,7 @@ from wechat_kf.domain.messages.message import (
     settle,
     too_late,
 )
-from wechat_kf.domain.messages.message_ids import log_id, message_key
+from wechat_kf.domain.messages.message_ids import message_key
 from wechat_kf.domain.messages.ports import Claim, Claimed, MessageSender, OutboundStore
 from wechat_kf.domain.messages.windows import MOST_UNSETTLED
 
@@ -86,15 +86,16 @@ class Attempt:
     def _find_earlier(self, business_id: str, message_id: str) -> str | None:
         """Return an unsettled message that was accepted before this one, if there is any.
 
-        The queue keeps the order. But a message that it did not take when it was accepted comes to
-        it later: then this one waits for it. Broadcasts, which have a queue of their own, hold up
-        nobody.
+        The queue keeps the order, also of what was accepted in one millisecond. But a message that
+        it did not take when it was accepted comes to it later: then this one waits for it.
+        Broadcasts, which have a queue of their own, hold up nobody.
         """
         key = message_key(message_id)
         if key is None:
             return None
         for one in self.store.list_unsettled(business_id, key.openid, limit=MOST_UNSETTLED):
-            if log_id(one) >= key.position:
+            other = message_key(one)
+            if other is None or other.accepted_at >= key.accepted_at:
                 return None
             if self._holds_up_others(business_id, one):
                 return one
