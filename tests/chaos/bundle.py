@@ -42,6 +42,7 @@ from wechat_kf.domain.messages.acceptance import Acceptance
 from wechat_kf.domain.messages.attempt import Attempt
 from wechat_kf.domain.messages.inbound import Inbound
 from wechat_kf.domain.messages.sweeper import Sweeper
+from wechat_kf.domain.subscriptions.backlog import BacklogStore, Parked
 from wechat_kf.domain.subscriptions.courier import Courier
 from wechat_kf.domain.subscriptions.dispatch import Dispatch
 from wechat_kf.domain.subscriptions.drain import BacklogWatch, Drain
@@ -154,6 +155,7 @@ class Bundle:
         for consumer in (self.consumers[1], self.consumers[3]):
             consumer.before = hooks.batch_begins
             consumer.crashed = hooks.batch_crashed
+        self.consumers[3].crashed = hooks.drain_crashed
 
     def receiver(self) -> PushReceiver:
         """A new push function."""
@@ -238,7 +240,8 @@ class Bundle:
 
     def _drains_worker(self) -> Handle:
         memory, courier = self._courier()
-        drain = Drain(memory, courier, self._exposed(self.backlog), self._drains, self._clock)
+        backlog = _Remembering(self._exposed(self.backlog), self._hooks.remembered)
+        drain = Drain(memory, courier, cast(BacklogStore, backlog), self._drains, self._clock)
 
         def handle(record: Record) -> None:
             key, lane = drain_from_body(record.body)
@@ -304,6 +307,23 @@ class _Noting:
         first, _ = self.fan_outs.get(event.id, (self.clock(), 0))
         self.fan_outs[event.id] = (first, self.clock())
         self.fan_out.put(event)
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembering:
+    """A backlog that notes what was delivered and could not be taken out."""
+
+    backlog: BacklogStore
+    remembered: set[tuple[str, str]]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backlog, name)
+
+    def remove(self, parked: Parked, now: int) -> None:
+        receipt = (parked.delivery.subscription_id, parked.delivery.event.id)
+        self.remembered.add(receipt)
+        self.backlog.remove(parked, now)
+        self.remembered.discard(receipt)
 
 
 @dataclass(frozen=True, slots=True)

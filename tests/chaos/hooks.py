@@ -40,6 +40,8 @@ class Hooks:
         self.moody_until = 0
         self.moody_from = 0
         self.farewell_at = 0
+        self.remembered: set[tuple[str, str]] = set()
+        """Subscriber and event that only the drains' worker knows to be delivered."""
         self._mark = 0
         self._taken_by_gone = 0
 
@@ -54,6 +56,17 @@ class Hooks:
         self.receipts[self._mark :] = [
             replace(one, excuse=KILLED) for one in self.receipts[self._mark :]
         ]
+
+    def drain_crashed(self) -> None:
+        """Gone with it is the memory of what it could not take out of the backlog."""
+        self.batch_crashed()
+        self.receipts = [
+            replace(one, excuse=KILLED)
+            if (one.subscriber, one.event_id) in self.remembered
+            else one
+            for one in self.receipts
+        ]
+        self.remembered.clear()
 
     def _note(self, subscription: Subscription, event: Event, *, accepted: bool) -> None:
         if event.type.endswith((".sent", ".failed", ".unknown")) and "message_id" in event.data:
